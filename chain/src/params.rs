@@ -1,0 +1,114 @@
+//! Every limit and constant of the protocol and of what peers may make us keep.
+//!
+//! Invariant: a queue, cache, message or loop over remote data takes its bound from here.
+
+/// Version of the wire protocol and of the chain, part of protocol names.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The header's version field without the bits a miner may roll (Rule H2).
+pub const HEADER_VERSION: u32 = 0x2000_0000;
+/// The bits of the version field that a miner may roll (BIP 320).
+pub const VERSION_ROLL_MASK: u32 = 0x1fff_e000;
+/// Bytes of the proof-of-work part of a header.
+pub const HEADER_BYTES: usize = 80;
+/// Bytes of an extension of version 1.
+pub const EXTENSION_BYTES: usize = 276;
+/// Bytes of a header on the wire: 80, a u16 length, the extension.
+pub const HEADER_WIRE_BYTES: usize = HEADER_BYTES + 2 + EXTENSION_BYTES;
+
+/// The furthest a block's time may lie ahead of ours, in seconds, whatever the spec (Rule H5).
+pub const FUTURE_SECS_MAX: u64 = 7_200;
+/// Bytes of one transaction's encoding (Rule T1).
+pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;
+/// Gas of one transaction (Rule T7, EIP-7825).
+pub const TRANSACTION_GAS_MAX: u64 = 16_777_216;
+/// Bytes of contract creation code (Rule T7, EIP-3860).
+pub const INITCODE_BYTES_MAX: usize = 49_152;
+/// A spec with larger blocks is refused.
+pub const SPEC_BLOCK_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// A spec with more gas in a block is refused.
+pub const SPEC_GAS_LIMIT_MAX: u64 = 300_000_000;
+/// A spec with less gas in a block is refused: no transfer would fit.
+pub const SPEC_GAS_LIMIT_MIN: u64 = 21_000;
+/// Bytes of a chain spec file, on disk or from a peer.
+pub const SPEC_BYTES_MAX: usize = 1024 * 1024;
+/// Smallest encoding of a transaction in a body: its length and one byte.
+pub const BODY_ITEM_BYTES_MIN: usize = 9;
+
+/// A reorganisation deeper than this raises an alarm (Rule F3 sets no limit).
+pub const REORG_ALARM_DEPTH: u64 = 6;
+/// Ancestors that BLOCKHASH reaches.
+pub const BLOCKHASH_WINDOW: u64 = 256;
+/// A gossiped block is forwarded if its work is at most this many head blocks behind the head.
+pub const RELAY_DEPTH: u64 = 6;
+
+/// State versions kept in memory below the head, in blocks.
+pub const STATE_WINDOW: u64 = 128;
+/// Bytes of checked bodies kept in memory until they are executed.
+pub const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Orphans kept for one peer.
+pub const ORPHANS_PER_PEER: usize = 64;
+/// Orphans kept in all.
+pub const ORPHANS_MAX: usize = 1_024;
+/// Bytes of orphans kept in all.
+pub const ORPHAN_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// An unsolicited orphan must stand for this fraction (one in …) of the head block's own work.
+pub const ORPHAN_WORK_DIVISOR: u64 = 256;
+/// Blocks ahead of their time that are kept aside (Rule H5).
+pub const EARLY_MAX: usize = 64;
+/// Blocks below the head from which an unsolicited side branch may start.
+pub const UNSOLICITED_DEPTH: u64 = 144;
+/// Unexecuted bodies off the path to a candidate that one peer may make us store, in bytes.
+pub const SIDE_BYTES_PER_PEER: u64 = 32 * 1024 * 1024;
+
+/// Headers in one answer.
+pub const HEADERS_MAX: usize = 1_024;
+/// Hashes in one locator: 10 dense ones and one for each power of two.
+pub const LOCATOR_MAX: usize = 64;
+/// Blocks asked for in one request.
+pub const BLOCKS_MAX: usize = 32;
+/// Bytes of blocks in one answer; at least one block is always sent.
+pub const BLOCKS_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Transactions asked for in one request.
+pub const TRANSACTIONS_MAX: usize = 256;
+/// Bytes of one encoded request.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of one encoded answer.
+pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one gossip message: the largest block and its header.
+pub const GOSSIP_BYTES_MAX: usize = SPEC_BLOCK_BYTES_MAX as usize + 1_024;
+
+/// Blocks ahead of the first missing one that are asked for at a time.
+pub const DOWNLOAD_WINDOW: usize = 256;
+/// Requests for blocks under way with one peer.
+pub const REQUESTS_PER_PEER: usize = 4;
+/// Seconds until an unanswered request is given to another peer.
+pub const REQUEST_TIMEOUT_SECS: u64 = 10;
+/// Seconds between two looks at a peer's status.
+pub const STATUS_INTERVAL_SECS: u64 = 10;
+/// Requests a peer may make in one refill of its budget.
+pub const REQUEST_BUDGET: u32 = 200;
+/// Seconds in which a peer's request budget is refilled.
+pub const REQUEST_BUDGET_SECS: u64 = 10;
+/// Peers known to the core at a time.
+pub const PEERS_MAX: usize = 64;
+
+/// Transactions in the pool.
+pub const POOL_COUNT_MAX: usize = 60_000;
+/// Encoded bytes in the pool.
+pub const POOL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Transactions of one sender in the pool.
+pub const POOL_PER_SENDER: usize = 64;
+/// How far a transaction's nonce may lie ahead of the next one that would be mined.
+pub const POOL_NONCE_GAP: u64 = 16;
+/// A replacement raises both fees by at least this percentage.
+pub const POOL_BUMP_PERCENT: u64 = 10;
+/// Candidates handed to a template: twice what a block of 30,000,000 gas can hold.
+pub const TEMPLATE_CANDIDATES_MAX: usize = 3_000;
+
+/// Inputs waiting for the core.
+pub const CORE_QUEUE: usize = 1_024;
+/// Commands waiting for the network task.
+pub const NETWORK_QUEUE: usize = 1_024;
+/// Steps whose batches are committed as one.
+pub const STEPS_PER_COMMIT: usize = 64;
