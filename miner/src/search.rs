@@ -1,0 +1,203 @@
+//! One search: what its threads share, and the loop that each of them runs.
+//!
+//! Threads draw pieces of the job from one counter and work on them in slices, short enough that
+//! the end of the search is noticed soon. A throttled thread works for its share of each cycle
+//! and sleeps for the rest, in short naps. Called by `Miner`.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use chain::Header;
+
+use crate::{
+    job::{Job, Piece},
+    kernel::{Kernel, Midstate},
+};
+
+/// Nonces between two looks at the clock and at the flags: a few milliseconds on a slow machine.
+const SLICE: u32 = 4_096;
+/// One period of working and sleeping.
+const CYCLE: Duration = Duration::from_millis(20);
+/// The longest sleep without a look at the flags.
+const NAP: Duration = Duration::from_millis(10);
+
+/// A search that is going on.
+pub(crate) struct Search<'a> {
+    job: &'a Job,
+    kernel: Kernel,
+    throttle_percent: u8,
+    stop: &'a AtomicBool,
+    next_ticket: AtomicU64,
+    hashes: AtomicU64,
+    found: OnceLock<Header>,
+}
+
+impl<'a> Search<'a> {
+    /// A search that no thread works on yet.
+    pub fn new(job: &'a Job, kernel: Kernel, throttle_percent: u8, stop: &'a AtomicBool) -> Self {
+        Self {
+            job,
+            kernel,
+            throttle_percent,
+            stop,
+            next_ticket: AtomicU64::new(0),
+            hashes: AtomicU64::new(0),
+            found: OnceLock::new(),
+        }
+    }
+
+    /// Works until the search is over; run by every thread. Adds its hashes to `total` too.
+    pub fn work(&self, total: &AtomicU64) {
+        let mut pace = Pace::new(self.throttle_percent);
+        while !self.is_over() {
+            let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+            self.work_on(self.job.piece(ticket), &mut pace, total);
+        }
+    }
+
+    /// What was found, if anything, and the hashes tried.
+    pub fn finish(self) -> (Option<Header>, u64) {
+        (self.found.into_inner(), self.hashes.into_inner())
+    }
+
+    /// Searches one piece, or as much of it as there is time for.
+    fn work_on(&self, piece: Piece, pace: &mut Pace, total: &AtomicU64) {
+        let midstate = Midstate::new(&piece.header.pow, self.job.target);
+        let (mut start, end) = piece.nonces.into_inner();
+        while !self.is_over() {
+            let last = start.saturating_add(SLICE - 1).min(end);
+            let hit = (self.kernel)(&midstate, start..=last);
+            let tried = u64::from(hit.unwrap_or(last) - start) + 1;
+            self.hashes.fetch_add(tried, Ordering::Relaxed);
+            total.fetch_add(tried, Ordering::Relaxed);
+            if let Some(nonce) = hit {
+                return self.report(piece.header, nonce);
+            }
+            if last == end {
+                return;
+            }
+            start = last + 1;
+            pace.rest(|| self.is_over());
+        }
+    }
+
+    /// Keeps the first hit. It is checked by the protocol's own hash, not by the kernel's.
+    fn report(&self, mut header: Header, nonce: u32) {
+        header.pow.nonce = nonce;
+        assert!(
+            self.job.target.is_met_by(&header.hash()),
+            "the kernel reported nonce {nonce} of {header:?}, which does not meet the target"
+        );
+        // Another thread may have been faster; one header is enough.
+        let _ = self.found.set(header);
+    }
+
+    fn is_over(&self) -> bool {
+        self.found.get().is_some() || self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// When a throttled thread works and when it sleeps.
+struct Pace {
+    percent: u32,
+    working_since: Instant,
+}
+
+impl Pace {
+    fn new(percent: u8) -> Self {
+        Self {
+            percent: u32::from(percent),
+            working_since: Instant::now(),
+        }
+    }
+
+    /// Sleeps, if the thread has worked for its share of a cycle, until its share is right again
+    /// or the search is over.
+    fn rest(&mut self, is_over: impl Fn() -> bool) {
+        if self.percent >= 100 {
+            return;
+        }
+        let worked = self.working_since.elapsed();
+        if worked < CYCLE * self.percent / 100 {
+            return;
+        }
+        let wake = Instant::now() + worked * (100 - self.percent) / self.percent;
+        while !is_over() {
+            let left = wake.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(NAP));
+        }
+        self.working_since = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chain::{Target, U256};
+
+    use super::*;
+    use crate::kernel;
+
+    fn job(target: U256) -> Job {
+        Job {
+            header: Header::default(),
+            target: Target::new(target).unwrap(),
+        }
+    }
+
+    #[test]
+    fn one_thread_finds_the_first_header_of_the_space() {
+        let job = job(U256::MAX >> 12);
+        let stop = AtomicBool::new(false);
+        let search = Search::new(&job, kernel::portable::search, 100, &stop);
+        let total = AtomicU64::new(0);
+        search.work(&total);
+        let (found, hashes) = search.finish();
+        let found = found.unwrap();
+
+        let mut candidate = job.piece(0).header;
+        while !job.target.is_met_by(&candidate.hash()) {
+            candidate.pow.nonce += 1;
+        }
+        assert_eq!(found, candidate);
+        assert_eq!(hashes, u64::from(candidate.pow.nonce) + 1);
+        assert_eq!(total.into_inner(), hashes);
+    }
+
+    /// The second piece is reached when the first holds nothing.
+    #[test]
+    fn pieces_without_a_hit_are_left_behind() {
+        fn only_in_the_second_piece(
+            midstate: &Midstate,
+            range: std::ops::RangeInclusive<u32>,
+        ) -> Option<u32> {
+            (*range.start() >= 1 << 16)
+                .then(|| kernel::portable::search(midstate, range))
+                .flatten()
+        }
+        let job = job(U256::MAX >> 4);
+        let stop = AtomicBool::new(false);
+        let search = Search::new(&job, only_in_the_second_piece, 100, &stop);
+        search.work(&AtomicU64::new(0));
+        let (found, hashes) = search.finish();
+        assert!(found.unwrap().pow.nonce >= 1 << 16);
+        assert!(hashes > 1 << 16);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not meet the target")]
+    fn a_lying_kernel_is_caught() {
+        let job = job(U256::from(1));
+        let stop = AtomicBool::new(false);
+        let search = Search::new(&job, |_, range| Some(*range.start()), 100, &stop);
+        search.work(&AtomicU64::new(0));
+    }
+}
