@@ -1,0 +1,44 @@
+//! Contract code, analysed once when it is deployed and shared by all versions of the state.
+
+use revm::{bytecode::Bytecode, primitives::B256};
+
+use crate::tree::{Digest, Value};
+
+/// Code with its jump destinations.
+#[derive(Clone)]
+pub(crate) struct Code {
+    hash: [u8; 32],
+    bytecode: Bytecode,
+}
+
+impl Code {
+    /// Takes the hash from a change set, which this node made itself and checked by a root.
+    pub(crate) fn new(hash: [u8; 32], bytes: Vec<u8>) -> Self {
+        let bytecode = Bytecode::new_legacy(bytes.into());
+        Self { hash, bytecode }
+    }
+
+    pub(super) fn deployed(hash: B256, bytecode: Bytecode) -> Self {
+        let hash = hash.0;
+        Self { hash, bytecode }
+    }
+
+    pub(crate) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytecode.original_byte_slice()
+    }
+
+    pub(super) fn bytecode(&self) -> Bytecode {
+        self.bytecode.clone()
+    }
+}
+
+/// Code lies in a tree for its sharing alone; no protocol rule names that tree's root.
+impl Value for Code {
+    fn digest(&self) -> Digest {
+        self.hash
+    }
+}

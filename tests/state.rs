@@ -1,0 +1,1 @@
+//! The state tree and execution, seen from outside: vectors and laws.
