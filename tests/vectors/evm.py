@@ -183,7 +183,7 @@ def run(block):
         "receipts_root": rfc6962.root(receipts).hex(),
         "post": accounts_json(post),
         "post_state_root": lignum_root(post),
-        "deleted": deletions.addresses,
+        "deleted": sorted(set(deletions.addresses)),
         "destroyed_wei": str(destroyed),
     }, post
 
