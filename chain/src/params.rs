@@ -60,6 +60,8 @@ pub const EARLY_MAX: usize = 64;
 pub const UNSOLICITED_DEPTH: u64 = 144;
 /// Unexecuted bodies off the path to a candidate that one peer may make us store, in bytes.
 pub const SIDE_BYTES_PER_PEER: u64 = 32 * 1024 * 1024;
+/// The same for all peers together.
+pub const SIDE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Headers in one answer.
 pub const HEADERS_MAX: usize = 1_024;

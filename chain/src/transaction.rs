@@ -309,3 +309,8 @@ fn recover(signature: &Signature, digest: &[u8; 32]) -> Result<Address, Transact
         &keccak256(&key.serialize_uncompressed()[1..])[12..],
     ))
 }
+
+/// The hash of a transaction's encoding, without checking it.
+pub fn hash_of(bytes: &[u8]) -> TxHash {
+    TxHash(keccak256(bytes).0)
+}

@@ -1,0 +1,296 @@
+//! The block forest: header tree, stages, head and the choice of what to execute next.
+//!
+//! Insertion commutes and is idempotent: the head is a function of the set of blocks held with
+//! all their ancestors (Rule F1), not of the order in which they came. Execution is lazy
+//! (Rule F2): only on the paths to headers that outrank the head. Called by `node` alone.
+
+use std::{
+    collections::BTreeSet,
+    ops::Bound::{Excluded, Unbounded},
+};
+
+use alloy_primitives::U256;
+
+use crate::{
+    check::CheckedHeader,
+    fork_choice::Rank,
+    hash::BlockHash,
+    header::Header,
+    params::{ORPHAN_WORK_DIVISOR, RELAY_DEPTH, UNSOLICITED_DEPTH},
+    rules::{self, RuleError},
+    spec::ChainSpec,
+    store::Stage,
+    tree::{EntryId, Tree},
+};
+
+/// What became of a header offered to the forest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// It is new and joined the tree.
+    Joined(EntryId),
+    /// It was there already.
+    Known(EntryId),
+    /// Its parent is not known.
+    Orphan {
+        /// The parent's hash.
+        missing: BlockHash,
+    },
+    /// Rule H5: its time has not come.
+    Early,
+    /// It breaks a rule.
+    Invalid(RuleError),
+    /// It descends from a block known to be invalid.
+    Condemned,
+    /// It was not asked for and starts too far below the head to be kept.
+    TooLow,
+}
+
+/// Whether we asked for a header or it just came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In answer to a request of ours, mined by us, or from our store.
+    Solicited,
+    /// By gossip.
+    Unsolicited,
+}
+
+/// All known blocks and which of them is the head.
+#[derive(Clone, Debug)]
+pub struct Forest {
+    tree: Tree,
+    head: EntryId,
+    /// Headers without valid children, by rank.
+    tips: BTreeSet<(Rank, EntryId)>,
+}
+
+impl Forest {
+    /// The genesis block alone, as the head.
+    pub fn new(genesis: &Header) -> Self {
+        let tree = Tree::new(genesis);
+        let tips = BTreeSet::from([(tree[Tree::GENESIS].rank(), Tree::GENESIS)]);
+        Self {
+            tree,
+            head: Tree::GENESIS,
+            tips,
+        }
+    }
+
+    /// The headers.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The head: the best executed block.
+    pub fn head(&self) -> EntryId {
+        self.head
+    }
+
+    /// The head's rank.
+    pub fn head_rank(&self) -> Rank {
+        self.tree[self.head].rank()
+    }
+
+    /// The best header that is not known to be invalid, executed or not.
+    pub fn best_header(&self) -> EntryId {
+        self.tips.last().map_or(self.head, |(_, id)| *id)
+    }
+
+    /// Headers without valid children, worst first.
+    pub fn tips(&self) -> impl DoubleEndedIterator<Item = EntryId> {
+        self.tips.iter().map(|(_, id)| *id)
+    }
+
+    /// Offers a header (Rules H2 to H5, B2; F2's threshold). Idempotent.
+    pub fn insert(
+        &mut self,
+        spec: &ChainSpec,
+        header: &CheckedHeader,
+        now_unix_secs: u64,
+        origin: Origin,
+    ) -> Insert {
+        if let Some(id) = self.tree.find(&header.hash()) {
+            let invalid = self.tree[id].stage == Stage::Invalid;
+            return if invalid {
+                Insert::Condemned
+            } else {
+                Insert::Known(id)
+            };
+        }
+        let missing = header.header().pow.parent;
+        let Some(parent) = self.tree.find(&missing) else {
+            return Insert::Orphan { missing };
+        };
+        if self.tree[parent].stage == Stage::Invalid {
+            return Insert::Condemned;
+        }
+        if let Err(error) = self.tree.check(spec, parent, header) {
+            return Insert::Invalid(error);
+        }
+        if rules::is_early(spec, header.header().pow.time, now_unix_secs) {
+            return Insert::Early;
+        }
+        if origin == Origin::Unsolicited && !self.is_near_head(header, UNSOLICITED_DEPTH) {
+            return Insert::TooLow;
+        }
+        let id = self.tree.join(parent, header, Stage::Header);
+        self.tips.remove(&(self.tree[parent].rank(), parent));
+        self.tips.insert((header.rank(), id));
+        Insert::Joined(id)
+    }
+
+    /// Adds a stored header; parents must come first. `None` if its parent is missing.
+    pub fn restore(&mut self, header: &Header, stage: Stage) -> Option<EntryId> {
+        let id = self.tree.restore(header, stage)?;
+        if stage != Stage::Invalid {
+            let parent = self.tree[id].parent;
+            self.tips.remove(&(self.tree[parent].rank(), parent));
+            self.tips.insert((self.tree[id].rank(), id));
+        }
+        Some(id)
+    }
+
+    /// Makes a stored head the head again.
+    pub fn restore_head(&mut self, id: EntryId) {
+        self.head = id;
+    }
+
+    /// Whether a header's chain work is at most `depth` head blocks' work below the head's.
+    fn is_near_head(&self, header: &CheckedHeader, depth: u64) -> bool {
+        let head = &self.tree[self.head].numbers;
+        let slack = head.own_work().saturating_mul(U256::from(depth));
+        header.header().extension.chain_work >= head.chain_work.saturating_sub(slack)
+    }
+
+    /// Whether gossip forwards a block of this header (section 8 of the protocol).
+    pub fn is_worth_relaying(&self, header: &CheckedHeader) -> bool {
+        self.is_near_head(header, RELAY_DEPTH)
+    }
+
+    /// Whether an orphan that nobody asked for stands for enough work to be kept.
+    pub fn is_worth_keeping(&self, orphan: &CheckedHeader) -> bool {
+        let own = self.tree[self.head].numbers.own_work();
+        orphan.work() >= own / U256::from(ORPHAN_WORK_DIVISOR)
+    }
+
+    /// A body for this header is in the store.
+    pub fn body_stored(&mut self, id: EntryId) {
+        if self.tree[id].stage == Stage::Header {
+            self.tree.set_stage(id, Stage::Body);
+        }
+    }
+
+    /// A side branch's body was given up.
+    pub fn body_dropped(&mut self, id: EntryId) {
+        self.tree.set_stage(id, Stage::Header);
+    }
+
+    /// Rule F2: the next block to execute: the lowest unexecuted one on the path to a header that
+    /// outranks the head, best header first, among those for which `ready` is true.
+    pub fn next_to_execute(&self, ready: impl Fn(EntryId) -> bool) -> Option<EntryId> {
+        self.candidates()
+            .map(|tip| self.frontier(tip))
+            .find(|frontier| self.tree[*frontier].stage == Stage::Body && ready(*frontier))
+    }
+
+    /// Bodies wanted on the paths to headers that outrank the head, best header first, lowest
+    /// first, at most `window` blocks above each path's lowest unexecuted one.
+    pub fn wanted_bodies(&self, window: usize) -> Vec<EntryId> {
+        let mut out = Vec::new();
+        for tip in self.candidates() {
+            let frontier = self.frontier(tip);
+            let last = self.tree[frontier]
+                .id()
+                .height
+                .saturating_add(window as u64 - 1);
+            let top = self
+                .tree
+                .ancestor(tip, last.min(self.tree[tip].id().height));
+            let path = self.tree.branch(top, self.tree[frontier].parent);
+            let missing = path.into_iter().rev();
+            out.extend(missing.filter(|id| self.tree[*id].stage == Stage::Header));
+            if out.len() >= window {
+                break;
+            }
+        }
+        out.truncate(window);
+        out
+    }
+
+    /// Whether a block lies on the path to a header that outranks the head.
+    pub fn is_on_candidate_path(&self, id: EntryId) -> bool {
+        self.tree[id].rank() > self.head_rank()
+            || self.candidates().any(|tip| self.tree.is_ancestor(id, tip))
+    }
+
+    /// Tips that outrank the head, best first.
+    fn candidates(&self) -> impl Iterator<Item = EntryId> {
+        let above = (Excluded((self.head_rank(), self.head)), Unbounded);
+        self.tips.range(above).rev().map(|(_, id)| *id)
+    }
+
+    /// The lowest unexecuted block on the path to `tip`, which is not executed itself or is the
+    /// answer as it stands.
+    fn frontier(&self, tip: EntryId) -> EntryId {
+        self.tree
+            .descend(tip, |entry| entry.stage != Stage::Executed)
+    }
+
+    /// Marks a block executed; it becomes the head if it outranks it. Returns whether it did.
+    pub fn executed(&mut self, id: EntryId) -> bool {
+        self.tree.set_stage(id, Stage::Executed);
+        let better = self.tree[id].rank() > self.head_rank();
+        if better {
+            self.head = id;
+        }
+        better
+    }
+
+    /// Marks a block and its descendants invalid; returns them.
+    pub fn condemn(&mut self, id: EntryId) -> Vec<EntryId> {
+        let mut condemned = vec![id];
+        self.tree.set_stage(id, Stage::Invalid);
+        for later in self.tree.after(id).collect::<Vec<_>>() {
+            if self.tree[self.tree[later].parent].stage == Stage::Invalid
+                && self.tree[later].stage != Stage::Invalid
+            {
+                self.tree.set_stage(later, Stage::Invalid);
+                condemned.push(later);
+            }
+        }
+        for entry in &condemned {
+            self.tips.remove(&(self.tree[*entry].rank(), *entry));
+        }
+        self.parent_may_be_a_tip(self.tree[id].parent);
+        condemned
+    }
+
+    fn parent_may_be_a_tip(&mut self, parent: EntryId) {
+        let has_child = self
+            .tree
+            .after(parent)
+            .any(|id| self.tree[id].parent == parent && self.tree[id].stage != Stage::Invalid);
+        if !has_child {
+            self.tips.insert((self.tree[parent].rank(), parent));
+        }
+    }
+
+    /// Hashes to find a common ancestor by: ten dense ones from `from` down, then ever sparser
+    /// ones, the genesis block last.
+    pub fn locator(&self, from: EntryId) -> Vec<BlockHash> {
+        let mut out = Vec::new();
+        let (mut at, mut step) = (from, 1);
+        loop {
+            let entry = &self.tree[at];
+            out.push(entry.id().hash);
+            if at == Tree::GENESIS {
+                return out;
+            }
+            if out.len() >= 10 {
+                step *= 2;
+            }
+            at = self
+                .tree
+                .ancestor(at, entry.id().height.saturating_sub(step));
+        }
+    }
+}

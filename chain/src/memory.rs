@@ -1,0 +1,186 @@
+//! A store in memory: for simulated networks, tests and throw-away nodes.
+//!
+//! The same contract as the engines on disk; a snapshot is a pointer to an immutable version.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    block::Body,
+    execution::ChangeSet,
+    hash::{BlockHash, TxHash},
+    header::Header,
+    receipt::Receipt,
+    store::{Batch, BlockId, Reader, Stage, Store, StoreError, TransactionPlace},
+    transaction::hash_of,
+};
+
+#[derive(Clone, Debug)]
+struct Record {
+    header: Arc<Header>,
+    stage: Stage,
+    body: Option<Arc<Body>>,
+    changes: Option<Arc<ChangeSet>>,
+    receipts: Option<Arc<Vec<Receipt>>>,
+}
+
+/// One version of the store.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySnapshot(Arc<Inner>);
+
+#[derive(Clone, Debug, Default)]
+struct Inner {
+    records: BTreeMap<BlockHash, Record>,
+    order: Vec<BlockHash>,
+    canonical: BTreeMap<u64, BlockHash>,
+    transactions: BTreeMap<TxHash, TransactionPlace>,
+    head: Option<BlockId>,
+}
+
+/// The store.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Inner>);
+
+impl Store for MemoryStore {
+    type Snapshot = MemorySnapshot;
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let inner = Arc::make_mut(&mut self.0);
+        for header in &batch.headers {
+            inner.add_header(header);
+        }
+        for (id, body) in &batch.bodies {
+            let record = inner.record(&id.hash)?;
+            record.body = Some(Arc::clone(body));
+            record.stage = record.stage.max(Stage::Body);
+        }
+        for id in &batch.dropped {
+            let record = inner.record(&id.hash)?;
+            (record.body, record.stage) = (None, Stage::Header);
+        }
+        for block in &batch.executed {
+            let record = inner.record(&block.id.hash)?;
+            record.stage = Stage::Executed;
+            record.changes = Some(Arc::clone(&block.changes));
+            record.receipts = Some(Arc::clone(&block.receipts));
+        }
+        for id in &batch.invalid {
+            inner.record(&id.hash)?.stage = Stage::Invalid;
+        }
+        for (height, hash) in &batch.canonical {
+            inner.set_canonical(*height, *hash)?;
+        }
+        inner.head = batch.head.or(inner.head);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<MemorySnapshot, StoreError> {
+        Ok(MemorySnapshot(Arc::clone(&self.0)))
+    }
+}
+
+impl Inner {
+    fn add_header(&mut self, header: &Arc<Header>) {
+        let hash = header.hash();
+        let record = Record {
+            header: Arc::clone(header),
+            stage: Stage::Header,
+            body: None,
+            changes: None,
+            receipts: None,
+        };
+        if self.records.insert(hash, record).is_none() {
+            self.order.push(hash);
+        }
+    }
+
+    fn record(&mut self, hash: &BlockHash) -> Result<&mut Record, StoreError> {
+        self.records
+            .get_mut(hash)
+            .ok_or_else(|| StoreError(format!("no header for block {hash}")))
+    }
+
+    /// Replaces the best chain's block at a height, and the index of its transactions.
+    fn set_canonical(&mut self, height: u64, hash: Option<BlockHash>) -> Result<(), StoreError> {
+        if let Some(old) = self.canonical.remove(&height) {
+            let body = self.record(&old)?.body.clone().unwrap_or_default();
+            for bytes in &body.0 {
+                let key = hash_of(bytes);
+                // The same transaction may stand elsewhere on the new branch already.
+                if self
+                    .transactions
+                    .get(&key)
+                    .is_some_and(|place| place.block.hash == old)
+                {
+                    self.transactions.remove(&key);
+                }
+            }
+        }
+        let Some(hash) = hash else { return Ok(()) };
+        let body = self.record(&hash)?.body.clone().unwrap_or_default();
+        let block = BlockId { height, hash };
+        for (index, bytes) in (0..).zip(&body.0) {
+            self.transactions
+                .insert(hash_of(bytes), TransactionPlace { block, index });
+        }
+        self.canonical.insert(height, hash);
+        Ok(())
+    }
+}
+
+impl Reader for MemorySnapshot {
+    fn head(&self) -> Result<Option<BlockId>, StoreError> {
+        Ok(self.0.head)
+    }
+
+    fn canonical(&self, height: u64) -> Result<Option<BlockHash>, StoreError> {
+        Ok(self.0.canonical.get(&height).copied())
+    }
+
+    fn header(&self, hash: &BlockHash) -> Result<Option<Arc<Header>>, StoreError> {
+        Ok(self
+            .0
+            .records
+            .get(hash)
+            .map(|record| Arc::clone(&record.header)))
+    }
+
+    fn stage(&self, hash: &BlockHash) -> Result<Option<Stage>, StoreError> {
+        Ok(self.0.records.get(hash).map(|record| record.stage))
+    }
+
+    fn body(&self, hash: &BlockHash) -> Result<Option<Arc<Body>>, StoreError> {
+        Ok(self
+            .0
+            .records
+            .get(hash)
+            .and_then(|record| record.body.clone()))
+    }
+
+    fn changes(&self, hash: &BlockHash) -> Result<Option<Arc<ChangeSet>>, StoreError> {
+        Ok(self
+            .0
+            .records
+            .get(hash)
+            .and_then(|record| record.changes.clone()))
+    }
+
+    fn receipts(&self, hash: &BlockHash) -> Result<Option<Arc<Vec<Receipt>>>, StoreError> {
+        Ok(self
+            .0
+            .records
+            .get(hash)
+            .and_then(|record| record.receipts.clone()))
+    }
+
+    fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
+        Ok(self.0.transactions.get(hash).copied())
+    }
+
+    fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {
+        for hash in &self.0.order {
+            let record = &self.0.records[hash];
+            visit(Arc::clone(&record.header), record.stage);
+        }
+        Ok(())
+    }
+}

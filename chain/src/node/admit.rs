@@ -1,0 +1,194 @@
+//! Blocks coming in: one admission path for gossip, sync, our miner and our store.
+//!
+//! Nothing here executes. A block joins the tree, its body is kept, and waiting orphans follow.
+
+use std::sync::Arc;
+
+use super::{Node, Step};
+use crate::{
+    check::CheckedBlock,
+    effect::{Effect, Fault, Verdict},
+    execution::Execution,
+    forest::{Insert, Origin},
+    message::Peer,
+    params::EARLY_MAX,
+    store::Stage,
+    tree::EntryId,
+};
+
+impl<E: Execution> Node<E> {
+    /// Takes a block; the verdict is what gossip does with it (section 8 of the protocol).
+    pub(super) fn admit_block(
+        &mut self,
+        from: Option<Peer>,
+        block: CheckedBlock,
+        step: &mut Step<'_>,
+    ) -> Verdict {
+        let hash = block.id().hash;
+        let origin = match from {
+            Some(peer) if !self.sync.asked(peer, &hash) => Origin::Unsolicited,
+            _ => Origin::Solicited,
+        };
+        self.sync.arrived(&hash);
+        let is_worth_relaying = self.forest.is_worth_relaying(block.header());
+        match self.insert(from, block, origin, step) {
+            Insert::Joined(id) => {
+                self.connect_orphans(id, step);
+                if from.is_some() && is_worth_relaying {
+                    return Verdict::Accept;
+                }
+                self.unannounced.insert(id);
+                Verdict::Ignore
+            }
+            Insert::Invalid(_) => Verdict::Reject,
+            Insert::Known(_)
+            | Insert::Orphan { .. }
+            | Insert::Early
+            | Insert::Condemned
+            | Insert::TooLow => Verdict::Ignore,
+        }
+    }
+
+    /// Offers a block to the forest and does what its answer asks for.
+    fn insert(
+        &mut self,
+        from: Option<Peer>,
+        block: CheckedBlock,
+        origin: Origin,
+        step: &mut Step<'_>,
+    ) -> Insert {
+        let unix_secs = step.now.unix_secs;
+        let insert = self
+            .forest
+            .insert(&self.spec, block.header(), unix_secs, origin);
+        match &insert {
+            Insert::Joined(id) => {
+                step.batch.headers.push(Arc::clone(block.header().header()));
+                self.keep_body(from, *id, block, step);
+            }
+            Insert::Known(id) => self.known_block(from, *id, block, step),
+            Insert::Orphan { .. } => self.keep_orphan(from, block, origin, step),
+            Insert::Early => self.keep_early(from, block),
+            Insert::Invalid(_) => self.charge(from, Fault::InvalidBlock, step),
+            Insert::Condemned | Insert::TooLow => {}
+        }
+        insert
+    }
+
+    /// A block whose header is in the tree: its body may be what we wait for.
+    fn known_block(
+        &mut self,
+        from: Option<Peer>,
+        id: EntryId,
+        block: CheckedBlock,
+        step: &mut Step<'_>,
+    ) {
+        match self.forest.tree()[id].stage {
+            Stage::Header => self.keep_body(from, id, block, step),
+            Stage::Body if self.loading.remove(&id) => self.ready.insert(id, block),
+            // Loaded after a reorg undid it: its transactions go back into the pool.
+            Stage::Executed if from.is_none() => {
+                let head = self.forest.head();
+                if !self.forest.tree().is_ancestor(id, head) {
+                    self.return_to_pool(block.transactions());
+                }
+            }
+            Stage::Body | Stage::Executed | Stage::Invalid => {}
+        }
+    }
+
+    /// Stores a body. One off every candidate's path is charged to its sender.
+    fn keep_body(
+        &mut self,
+        from: Option<Peer>,
+        id: EntryId,
+        block: CheckedBlock,
+        step: &mut Step<'_>,
+    ) {
+        step.batch
+            .bodies
+            .push((block.id(), Arc::clone(block.body())));
+        self.forest.body_stored(id);
+        if self.forest.is_on_candidate_path(id) {
+            self.ready.insert(id, block);
+            return;
+        }
+        let bytes = u64::try_from(block.size()).expect("a length fits 64 bits");
+        for dropped in self.side.charge(from, id, bytes) {
+            self.give_up_body(dropped, step);
+        }
+    }
+
+    /// Gives up a side branch's body; it may be asked for again. Executed blocks keep theirs.
+    fn give_up_body(&mut self, id: EntryId, step: &mut Step<'_>) {
+        let waits = self.forest.tree()[id].stage == Stage::Body;
+        if waits && !self.forest.is_on_candidate_path(id) {
+            self.ready.take(id);
+            self.forest.body_dropped(id);
+            step.batch.dropped.push(self.forest.tree()[id].id());
+        }
+    }
+
+    /// Children that waited for a block join after it, and theirs after them.
+    fn connect_orphans(&mut self, id: EntryId, step: &mut Step<'_>) {
+        let mut joined = vec![id];
+        while let Some(parent) = joined.pop() {
+            let hash = self.forest.tree()[parent].id().hash;
+            for orphan in self.orphans.take_children(&hash) {
+                let insert = self.insert(orphan.from, orphan.block, Origin::Solicited, step);
+                if let Insert::Joined(child) = insert {
+                    self.unannounced.insert(child);
+                    joined.push(child);
+                }
+            }
+        }
+    }
+
+    /// Keeps an orphan that is worth it, and asks its sender for the way to it. Asked again each
+    /// time, since the answer to an earlier question may have been lost.
+    fn keep_orphan(
+        &mut self,
+        from: Option<Peer>,
+        block: CheckedBlock,
+        origin: Origin,
+        step: &mut Step<'_>,
+    ) {
+        if origin == Origin::Solicited || self.forest.is_worth_keeping(block.header()) {
+            self.orphans.insert(block, from);
+        }
+        if let Some(peer) = from {
+            self.ask_headers(peer, step);
+        }
+    }
+
+    /// Rule H5: kept aside until its time comes.
+    fn keep_early(&mut self, from: Option<Peer>, block: CheckedBlock) {
+        let known = self.early.iter().any(|(early, _)| early.id() == block.id());
+        if !known {
+            if self.early.len() >= EARLY_MAX {
+                self.early.remove(0);
+            }
+            self.early.push((block, from));
+        }
+    }
+
+    /// Offers the early blocks again.
+    pub(super) fn retry_early(&mut self, step: &mut Step<'_>) {
+        for (block, from) in std::mem::take(&mut self.early) {
+            let insert = self.insert(from, block, Origin::Solicited, step);
+            if let Insert::Joined(id) = insert {
+                self.unannounced.insert(id);
+                self.connect_orphans(id, step);
+            }
+        }
+    }
+
+    /// Charges a peer, and disconnects it when its credit is used up.
+    pub(super) fn charge(&mut self, from: Option<Peer>, fault: Fault, step: &mut Step<'_>) {
+        if let Some(peer) = from
+            && self.sync.charge(peer, fault)
+        {
+            step.effects.push(Effect::Disconnect { peer, fault });
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The node as a function: `step` takes an input, changes the state, returns effects.
+//!
+//! The only way protocol state changes. Deterministic: equal inputs and equal reads give equal
+//! outputs, to the byte. It never blocks, never calls out, and executes at most one block a step,
+//! and only on [`Input::Continue`].
+
+mod admit;
+mod advance;
+mod bodies;
+mod peers;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    block::Block,
+    check::CheckedBlock,
+    effect::{Effect, Input, Ticket, Time, Verdict},
+    execution::Execution,
+    forest::Forest,
+    hash::BlockHash,
+    message::{Peer, Status},
+    orphans::Orphans,
+    params::{PROTOCOL_VERSION, STATE_WINDOW},
+    pool::{Pool, PoolContext, PoolSnapshot},
+    spec::ChainSpec,
+    states::{States, Version},
+    store::{Batch, BlockId, ExecutedBlock, Reader, StoreError},
+    sync::Sync,
+    template::TemplateParent,
+    transaction::CheckedTransaction,
+    tree::{EntryId, Tree},
+};
+use bodies::{Ready, SideBodies};
+
+/// A full node's protocol state.
+pub struct Node<E: Execution> {
+    spec: Arc<ChainSpec>,
+    execution: E,
+    genesis: BlockHash,
+    forest: Forest,
+    states: States<E::State>,
+    pool: Pool,
+    sync: Sync,
+    orphans: Orphans,
+    /// Blocks whose time has not come (Rule H5).
+    early: Vec<(CheckedBlock, Option<Peer>)>,
+    ready: Ready,
+    side: SideBodies,
+    /// Blocks asked of our own store.
+    loading: BTreeSet<EntryId>,
+    /// Blocks that gossip has not forwarded when they came.
+    unannounced: BTreeSet<EntryId>,
+    continue_asked: bool,
+}
+
+/// One step's surroundings and yield.
+struct Step<'a> {
+    now: Time,
+    db: &'a dyn Reader,
+    batch: Batch,
+    effects: Vec<Effect>,
+}
+
+impl<E: Execution> Node<E> {
+    /// The genesis block, and the batch that puts it into an empty store.
+    pub fn genesis(spec: &ChainSpec, execution: &E) -> (Block, Batch) {
+        let root = execution.root(&execution.genesis(spec));
+        let block = spec.genesis(root);
+        let id = BlockId {
+            height: 0,
+            hash: block.header.hash(),
+        };
+        let batch = Batch {
+            headers: vec![Arc::new(block.header.clone())],
+            bodies: vec![(id, Arc::new(block.body.clone()))],
+            executed: vec![ExecutedBlock {
+                id,
+                changes: Arc::default(),
+                receipts: Arc::default(),
+            }],
+            canonical: vec![(0, Some(id.hash))],
+            head: Some(id),
+            ..Batch::default()
+        };
+        (block, batch)
+    }
+
+    /// The node as its store left it: headers and stages as they were, the state redone from the
+    /// change sets of the best chain and compared with the head's state root.
+    pub fn open(spec: Arc<ChainSpec>, execution: E, db: &dyn Reader) -> Result<Self, StoreError> {
+        let state = execution.genesis(&spec);
+        let genesis = spec.genesis(execution.root(&state)).header;
+        let head = db
+            .head()?
+            .ok_or_else(|| StoreError("the store has no head".into()))?;
+        let mut forest = Forest::new(&genesis);
+        restore_headers(&mut forest, &genesis.hash(), db)?;
+        let missing = || StoreError(format!("the head {} is not among the headers", head.hash));
+        let head = forest.tree().find(&head.hash).ok_or_else(missing)?;
+        forest.restore_head(head);
+        let states = restore_states(&forest, &execution, state, db)?;
+        Ok(Self {
+            spec,
+            execution,
+            genesis: genesis.hash(),
+            forest,
+            states,
+            pool: Pool::default(),
+            sync: Sync::default(),
+            orphans: Orphans::default(),
+            early: Vec::new(),
+            ready: Ready::default(),
+            side: SideBodies::default(),
+            loading: BTreeSet::new(),
+            unannounced: BTreeSet::new(),
+            continue_asked: false,
+        })
+    }
+
+    /// Takes one input. Effects are appended to `out` in the order in which they are to be
+    /// carried out; a [`Effect::Commit`] comes before all that depends on it.
+    ///
+    /// # Errors
+    /// If a read of the store fails. The node must then be dropped and opened again.
+    pub fn step(
+        &mut self,
+        now: Time,
+        input: Input,
+        db: &dyn Reader,
+        out: &mut Vec<Effect>,
+    ) -> Result<Verdict, StoreError> {
+        let mut step = Step {
+            now,
+            db,
+            batch: Batch::default(),
+            effects: Vec::new(),
+        };
+        let verdict = self.dispatch(input, &mut step)?;
+        self.ask_to_continue(&mut step);
+        if !step.batch.is_empty() {
+            out.push(Effect::Commit(step.batch));
+        }
+        out.append(&mut step.effects);
+        Ok(verdict)
+    }
+
+    fn dispatch(&mut self, input: Input, step: &mut Step<'_>) -> Result<Verdict, StoreError> {
+        match input {
+            Input::Block { from, block } => return Ok(self.admit_block(from, block, step)),
+            Input::Continue => {
+                self.continue_asked = false;
+                self.advance(step)?;
+            }
+            Input::Transactions { from, transactions } => {
+                return Ok(self.take_transactions(from, &transactions));
+            }
+            Input::Submitted {
+                ticket,
+                transaction,
+            } => self.submit(ticket, &transaction, step),
+            Input::Headers { from, headers } => self.take_headers(from, &headers, step),
+            Input::Status { from, status } => self.take_status(from, &status, step),
+            Input::Answered { from, request } => self.take_answered(from, &request, step),
+            Input::Refused { from, hash, fault } => {
+                self.take_refused(from, hash, fault, step);
+                return Ok(Verdict::Reject);
+            }
+            Input::Request {
+                from,
+                ticket,
+                request,
+            } => {
+                self.take_request(from, ticket, request, step);
+            }
+            Input::Connected(peer) => self.connected(peer, step),
+            Input::Disconnected(peer) => self.disconnected(peer, step),
+            Input::Tick => self.tick(step),
+        }
+        Ok(Verdict::Ignore)
+    }
+
+    /// Exactly one [`Effect::Continue`] is under way while there is a block to execute.
+    fn ask_to_continue(&mut self, step: &mut Step<'_>) {
+        if !self.continue_asked && self.next_to_execute().is_some() {
+            self.continue_asked = true;
+            step.effects.push(Effect::Continue);
+        }
+    }
+
+    fn next_to_execute(&self) -> Option<EntryId> {
+        self.forest
+            .next_to_execute(|id| !self.loading.contains(&id))
+    }
+
+    fn submit(&mut self, ticket: Ticket, transaction: &CheckedTransaction, step: &mut Step<'_>) {
+        let result = self.pool_insert(transaction).map(|()| transaction.hash());
+        if result.is_ok() {
+            step.effects
+                .push(Effect::AnnounceTransaction(transaction.clone()));
+        }
+        step.effects.push(Effect::Reply { ticket, result });
+    }
+
+    /// The pool's verdict on gossip: its own refusals blame nobody, since heads differ.
+    fn take_transactions(&mut self, _from: Peer, transactions: &[CheckedTransaction]) -> Verdict {
+        let mut verdict = Verdict::Ignore;
+        for transaction in transactions {
+            if self.pool_insert(transaction).is_ok() {
+                verdict = Verdict::Accept;
+            }
+        }
+        verdict
+    }
+
+    fn pool_insert(
+        &mut self,
+        transaction: &CheckedTransaction,
+    ) -> Result<(), crate::pool::PoolError> {
+        let account = self
+            .execution
+            .account(self.head_state(), &transaction.sender());
+        let next = self.spec.at(self.head().height.saturating_add(1));
+        let context = PoolContext {
+            gas_limit: next.gas_limit,
+            base_fee_min: next.base_fee_min,
+        };
+        self.pool.insert(transaction, account.as_ref(), context)
+    }
+
+    /// The head's height and hash.
+    pub fn head(&self) -> BlockId {
+        self.forest.tree()[self.forest.head()].id()
+    }
+
+    /// The state after the head.
+    pub fn head_state(&self) -> &E::State {
+        &self
+            .states
+            .get(self.forest.head())
+            .expect("the head's version is always kept")
+            .state
+    }
+
+    /// The pool as it is now.
+    pub fn pool(&self) -> Arc<PoolSnapshot> {
+        self.pool.snapshot()
+    }
+
+    /// The forest, to be read.
+    pub fn forest(&self) -> &Forest {
+        &self.forest
+    }
+
+    /// The orphans, to be read.
+    pub fn orphans(&self) -> &Orphans {
+        &self.orphans
+    }
+
+    /// The network's parameters.
+    pub fn spec(&self) -> &Arc<ChainSpec> {
+        &self.spec
+    }
+
+    /// The genesis hash.
+    pub fn genesis_hash(&self) -> BlockHash {
+        self.genesis
+    }
+
+    /// Whether a header better than the head waits for bodies or execution.
+    pub fn is_syncing(&self) -> bool {
+        self.forest.best_header() != self.forest.head()
+    }
+
+    /// What a template for the next block is built on.
+    pub fn template_parent(&self) -> TemplateParent {
+        let head = self.forest.head();
+        let tree = self.forest.tree();
+        TemplateParent {
+            numbers: tree[head].numbers,
+            skip: tree.skip_hash(head),
+        }
+    }
+
+    /// What we tell other nodes of ourselves.
+    pub fn status(&self, now: Time) -> Status {
+        let head = self.head();
+        let fork_id = self.spec.fork_id(self.genesis, head.height);
+        Status {
+            version: PROTOCOL_VERSION,
+            genesis: self.genesis,
+            fork_digest: fork_id.digest,
+            fork_next: fork_id.next,
+            height: head.height,
+            head: head.hash,
+            chain_work: self.forest.head_rank().chain_work().to_le_bytes(),
+            time: now.unix_secs,
+        }
+    }
+}
+
+fn restore_headers(
+    forest: &mut Forest,
+    genesis: &BlockHash,
+    db: &dyn Reader,
+) -> Result<(), StoreError> {
+    let mut broken = None;
+    db.for_each_header(&mut |header, stage| {
+        let is_genesis = header.hash() == *genesis;
+        if !is_genesis && forest.restore(&header, stage).is_none() {
+            broken.get_or_insert(header.hash());
+        }
+    })?;
+    match broken {
+        Some(hash) => Err(StoreError(format!(
+            "header {hash} has no parent in the store"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Redoes the best chain from genesis; the versions within the window are kept.
+fn restore_states<E: Execution>(
+    forest: &Forest,
+    execution: &E,
+    genesis: E::State,
+    db: &dyn Reader,
+) -> Result<States<E::State>, StoreError> {
+    let (tree, head) = (forest.tree(), forest.head());
+    let head_id = tree[head].id();
+    let mut states = States::new(Tree::GENESIS, genesis.clone());
+    let mut state = genesis;
+    for id in tree.branch(head, Tree::GENESIS).into_iter().rev() {
+        let hash = tree[id].id().hash;
+        let missing = || StoreError(format!("no change set for block {hash} of the best chain"));
+        let changes = db.changes(&hash)?.ok_or_else(missing)?;
+        state = execution.apply(&state, &changes);
+        if tree[id].id().height.saturating_add(STATE_WINDOW) >= head_id.height {
+            let transactions = Arc::default();
+            states.insert(
+                id,
+                Version {
+                    state: state.clone(),
+                    changes,
+                    transactions,
+                },
+            );
+        }
+    }
+    let missing = || StoreError(format!("no header for the head {}", head_id.hash));
+    let want = db
+        .header(&head_id.hash)?
+        .ok_or_else(missing)?
+        .extension
+        .state_root;
+    let got = execution.root(&state);
+    if got != want {
+        return Err(StoreError(format!(
+            "the state of block {} has root {got}, its header says {want}",
+            head_id.hash
+        )));
+    }
+    states.prune(forest, head);
+    Ok(states)
+}

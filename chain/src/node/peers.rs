@@ -1,0 +1,207 @@
+//! What peers say and ask: status, headers, answers, refusals, requests, time-outs.
+//!
+//! Faults are charged to the peer that committed them, never to a hash.
+
+use std::sync::Arc;
+
+use super::{Node, Step};
+use crate::{
+    check::CheckedHeader,
+    effect::{Effect, Fault, Ticket},
+    execution::Execution,
+    forest::{Insert, Origin},
+    fork_choice::Rank,
+    hash::BlockHash,
+    message::{Peer, Request, Status},
+    params::{HEADERS_MAX, PROTOCOL_VERSION},
+    store::Stage,
+    tree::EntryId,
+};
+
+impl<E: Execution> Node<E> {
+    pub(super) fn connected(&mut self, peer: Peer, step: &mut Step<'_>) {
+        if !self.sync.connected(peer, step.now) {
+            step.effects.push(Effect::Disconnect {
+                peer,
+                fault: Fault::Full,
+            });
+            return;
+        }
+        let request = Request::Status(self.status(step.now));
+        step.effects.push(Effect::Send { to: peer, request });
+    }
+
+    pub(super) fn disconnected(&mut self, peer: Peer, step: &mut Step<'_>) {
+        self.sync.disconnected(peer);
+        self.orphans.forget(peer);
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
+    /// A peer of another network is let go; one that is ahead is asked for headers.
+    pub(super) fn take_status(&mut self, from: Peer, status: &Status, step: &mut Step<'_>) {
+        let height = self.head().height;
+        let same = status.version == PROTOCOL_VERSION
+            && status.genesis == self.genesis
+            && self
+                .spec
+                .is_compatible(self.genesis, height, status.fork_id());
+        if !same {
+            self.charge(Some(from), Fault::WrongNetwork, step);
+            return;
+        }
+        self.sync.claims(from, status.chain_work());
+        let theirs = Rank::new(status.chain_work(), &status.head);
+        let ours = self.forest.tree()[self.forest.best_header()].rank();
+        if theirs > ours && self.forest.tree().find(&status.head).is_none() {
+            self.ask_headers(from, step);
+        }
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
+    /// Asks a peer for what lies between our best header and its own.
+    pub(super) fn ask_headers(&mut self, peer: Peer, step: &mut Step<'_>) {
+        let locator = self.forest.locator(self.forest.best_header());
+        self.sync
+            .ask_headers(peer, locator, step.now, &mut step.effects);
+    }
+
+    /// Headers join the tree; a full answer asks for the next one.
+    pub(super) fn take_headers(
+        &mut self,
+        from: Peer,
+        headers: &[CheckedHeader],
+        step: &mut Step<'_>,
+    ) {
+        if !self.sync.awaits_headers(from) {
+            self.charge(Some(from), Fault::Unsolicited, step);
+            return;
+        }
+        self.sync
+            .answered(from, &Request::Headers(Vec::new()), step.now);
+        let linked = headers
+            .windows(2)
+            .all(|pair| pair[1].header().pow.parent == pair[0].hash());
+        if !linked || headers.len() > HEADERS_MAX {
+            self.charge(Some(from), Fault::Malformed, step);
+            return;
+        }
+        let last = self.join_headers(from, headers, step);
+        if let Some(last) = last.filter(|_| headers.len() == HEADERS_MAX) {
+            let locator = self.forest.locator(last);
+            self.sync
+                .ask_headers(from, locator, step.now, &mut step.effects);
+        }
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
+    /// Adds headers until one does not fit; the last entry if all did.
+    fn join_headers(
+        &mut self,
+        from: Peer,
+        headers: &[CheckedHeader],
+        step: &mut Step<'_>,
+    ) -> Option<EntryId> {
+        let mut last = None;
+        for header in headers {
+            let unix_secs = step.now.unix_secs;
+            match self
+                .forest
+                .insert(&self.spec, header, unix_secs, Origin::Solicited)
+            {
+                Insert::Joined(id) => {
+                    step.batch.headers.push(Arc::clone(header.header()));
+                    let work = header.header().extension.chain_work;
+                    self.sync.claims_at_least(from, work);
+                    last = Some(id);
+                }
+                Insert::Known(id) => last = Some(id),
+                Insert::Invalid(_) => {
+                    self.charge(Some(from), Fault::InvalidBlock, step);
+                    return None;
+                }
+                Insert::Orphan { .. } => {
+                    self.charge(Some(from), Fault::Unsolicited, step);
+                    return None;
+                }
+                Insert::Early | Insert::Condemned | Insert::TooLow => return None,
+            }
+        }
+        last
+    }
+
+    pub(super) fn take_answered(&mut self, from: Peer, request: &Request, step: &mut Step<'_>) {
+        self.sync.answered(from, request, step.now);
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
+    /// What failed the stateless check: its sender pays, and another peer is asked at once.
+    pub(super) fn take_refused(
+        &mut self,
+        from: Peer,
+        hash: Option<BlockHash>,
+        fault: Fault,
+        step: &mut Step<'_>,
+    ) {
+        if let Some(hash) = hash {
+            let asked = self.sync.asked(from, &hash);
+            if asked {
+                self.sync.failed(from, &hash, step.now);
+            }
+            self.condemn_if_known(&hash, fault, step);
+        }
+        self.charge(Some(from), fault, step);
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
+    /// A body that matched its header and holds a transaction that breaks T1 to T3 condemns the
+    /// block. Only such a block can be in the tree and be refused as invalid.
+    fn condemn_if_known(&mut self, hash: &BlockHash, fault: Fault, step: &mut Step<'_>) {
+        let Some(id) = self.forest.tree().find(hash) else {
+            return;
+        };
+        let waits = self.forest.tree()[id].stage == Stage::Header;
+        if fault == Fault::InvalidBlock && waits {
+            self.condemn(id, "a transaction in it is invalid by itself".into(), step);
+        }
+    }
+
+    /// A peer's request costs it budget and is answered from a snapshot, off the core.
+    pub(super) fn take_request(
+        &mut self,
+        from: Peer,
+        ticket: Ticket,
+        request: Request,
+        step: &mut Step<'_>,
+    ) {
+        if !self.sync.spend(from) {
+            self.charge(Some(from), Fault::TooManyRequests, step);
+            step.effects.push(Effect::Decline { ticket });
+            return;
+        }
+        if let Request::Status(status) = &request {
+            self.take_status(from, status, step);
+        }
+        step.effects.push(Effect::Serve { ticket, request });
+    }
+
+    /// Time has passed: early blocks, time-outs, and a look at where the peers stand.
+    pub(super) fn tick(&mut self, step: &mut Step<'_>) {
+        self.retry_early(step);
+        let (due, late) = self.sync.tick(step.now);
+        for peer in late {
+            self.charge(Some(peer), Fault::Timeout, step);
+        }
+        let status = self.status(step.now);
+        for peer in due {
+            let request = Request::Status(status.clone());
+            step.effects.push(Effect::Send { to: peer, request });
+        }
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+}

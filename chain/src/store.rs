@@ -1,0 +1,143 @@
+//! The seam to storage: what a step writes, and what may be read back.
+//!
+//! Two of the three traits. A step's writes leave as one [`Batch`], which the shell makes
+//! durable before anything else the step asked for. Implemented by `memory` here and by the
+//! engines in the node crate.
+
+use std::sync::Arc;
+
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::{
+    block::Body,
+    execution::ChangeSet,
+    hash::{BlockHash, TxHash},
+    header::Header,
+    receipt::Receipt,
+};
+
+/// A block's place and name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, SchemaRead, SchemaWrite)]
+pub struct BlockId {
+    /// Number of blocks before it.
+    pub height: u64,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+/// Where on the best chain a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct TransactionPlace {
+    /// Its block.
+    pub block: BlockId,
+    /// Its index in the block.
+    pub index: u32,
+}
+
+/// How far a block has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The header is in the tree, the body is not here.
+    Header,
+    /// The body is here and not executed.
+    Body,
+    /// Executed, hence valid with all ancestors.
+    Executed,
+    /// Failed execution, or descends from a block that did.
+    Invalid,
+}
+
+/// A block's execution, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutedBlock {
+    /// Which block.
+    pub id: BlockId,
+    /// What it changed.
+    pub changes: Arc<ChangeSet>,
+    /// What its transactions did.
+    pub receipts: Arc<Vec<Receipt>>,
+}
+
+/// All writes of one step, or of several in order. Durable as a whole or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Headers that joined the tree, parents first.
+    pub headers: Vec<Arc<Header>>,
+    /// Bodies to keep, unexecuted so far.
+    pub bodies: Vec<(BlockId, Arc<Body>)>,
+    /// Bodies given up: unexecuted ones that exceeded their sender's budget.
+    pub dropped: Vec<BlockId>,
+    /// Blocks executed.
+    pub executed: Vec<ExecutedBlock>,
+    /// Blocks found invalid.
+    pub invalid: Vec<BlockId>,
+    /// Changes of the best chain in order: the hash at a height, or none above a shorter head.
+    pub canonical: Vec<(u64, Option<BlockHash>)>,
+    /// The new head, if it moved.
+    pub head: Option<BlockId>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Appends a later batch, so that both are committed as one.
+    pub fn append(&mut self, later: Batch) {
+        self.headers.extend(later.headers);
+        self.bodies.extend(later.bodies);
+        self.dropped.extend(later.dropped);
+        self.executed.extend(later.executed);
+        self.invalid.extend(later.invalid);
+        self.canonical.extend(later.canonical);
+        self.head = later.head.or(self.head);
+    }
+}
+
+/// The store failed: the disk, the file, the engine. The node stops; a restart is safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store failed: {0}")]
+pub struct StoreError(pub String);
+
+/// Reads of one consistent version of the store.
+pub trait Reader {
+    /// The head; none in an empty store.
+    fn head(&self) -> Result<Option<BlockId>, StoreError>;
+
+    /// The best chain's block at a height.
+    fn canonical(&self, height: u64) -> Result<Option<BlockHash>, StoreError>;
+
+    /// A header of any branch.
+    fn header(&self, hash: &BlockHash) -> Result<Option<Arc<Header>>, StoreError>;
+
+    /// How far a block of any branch has come.
+    fn stage(&self, hash: &BlockHash) -> Result<Option<Stage>, StoreError>;
+
+    /// A body of any branch.
+    fn body(&self, hash: &BlockHash) -> Result<Option<Arc<Body>>, StoreError>;
+
+    /// What an executed block changed.
+    fn changes(&self, hash: &BlockHash) -> Result<Option<Arc<ChangeSet>>, StoreError>;
+
+    /// The receipts of an executed block.
+    fn receipts(&self, hash: &BlockHash) -> Result<Option<Arc<Vec<Receipt>>>, StoreError>;
+
+    /// Where on the best chain a transaction stands.
+    fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError>;
+
+    /// Visits every header with its stage, parents before children.
+    fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError>;
+}
+
+/// A single writer with cheap snapshots for many readers.
+pub trait Store {
+    /// One consistent version, valid as long as it is held.
+    type Snapshot: Reader + Clone + Send + Sync + 'static;
+
+    /// Makes a batch durable, as a whole or not at all.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The store as the last commit left it.
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;
+}

@@ -1,0 +1,354 @@
+//! Sync: headers first by locator, then bodies from several peers within budgets.
+//!
+//! Bookkeeping of what was asked of whom, and when; decides what to ask next. Serving others is
+//! here too, as a pure function of a store snapshot. Called by `node`, and `serve` by shells.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::U256;
+
+use crate::{
+    block::{Block, Body},
+    effect::{Effect, Fault, Time},
+    forest::Forest,
+    hash::BlockHash,
+    header::Header,
+    message::{Peer, Request, Response, Status},
+    params::{
+        BLOCKS_BYTES_MAX, BLOCKS_MAX, DOWNLOAD_WINDOW, HEADER_WIRE_BYTES, HEADERS_MAX, PEERS_MAX,
+        REQUEST_BUDGET, REQUEST_BUDGET_SECS, REQUEST_TIMEOUT_SECS, REQUESTS_PER_PEER,
+        STATUS_INTERVAL_SECS,
+    },
+    pool::PoolSnapshot,
+    store::{Reader, StoreError},
+};
+
+/// What we know of a peer, and what is under way with it.
+#[derive(Clone, Debug)]
+struct PeerState {
+    /// Chain work it claims; `None` before its first status.
+    chain_work: Option<U256>,
+    points: u32,
+    headers_deadline_ms: Option<u64>,
+    requests: usize,
+    status_due_ms: u64,
+    /// Not asked for blocks before this: it failed to deliver.
+    rest_until_ms: u64,
+    budget: u32,
+    refill_due_ms: u64,
+}
+
+/// A block asked for.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    peer: Peer,
+    deadline_ms: u64,
+}
+
+/// What is under way with all peers.
+#[derive(Clone, Debug, Default)]
+pub struct Sync {
+    peers: BTreeMap<Peer, PeerState>,
+    flights: BTreeMap<BlockHash, Flight>,
+}
+
+impl Sync {
+    /// A new peer; `false` if there is no place for it.
+    pub fn connected(&mut self, peer: Peer, now: Time) -> bool {
+        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) {
+            return false;
+        }
+        self.peers.insert(
+            peer,
+            PeerState {
+                chain_work: None,
+                points: 0,
+                headers_deadline_ms: None,
+                requests: 0,
+                status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
+                rest_until_ms: 0,
+                budget: REQUEST_BUDGET,
+                refill_due_ms: now.monotonic_ms + REQUEST_BUDGET_SECS * 1000,
+            },
+        );
+        true
+    }
+
+    /// A peer is gone; what was asked of it may be asked of others.
+    pub fn disconnected(&mut self, peer: Peer) {
+        self.peers.remove(&peer);
+        self.flights.retain(|_, flight| flight.peer != peer);
+    }
+
+    /// Charges a peer. Returns whether it has used up its credit.
+    pub fn charge(&mut self, peer: Peer, fault: Fault) -> bool {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return false;
+        };
+        state.points = state.points.saturating_add(fault.points());
+        state.points >= Fault::LIMIT
+    }
+
+    /// Takes one request from a peer's budget; `false` if it is used up.
+    pub fn spend(&mut self, peer: Peer) -> bool {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return false;
+        };
+        let affordable = state.budget > 0;
+        state.budget = state.budget.saturating_sub(1);
+        affordable
+    }
+
+    /// Notes what a peer claims.
+    pub fn claims(&mut self, peer: Peer, chain_work: U256) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.chain_work = Some(chain_work);
+        }
+    }
+
+    /// Notes that a peer has shown a header of this chain work, and so claims at least that.
+    pub fn claims_at_least(&mut self, peer: Peer, chain_work: U256) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.chain_work = Some(state.chain_work.unwrap_or_default().max(chain_work));
+        }
+    }
+
+    /// A peer sent something else in a block's place: it rests, and others are asked.
+    pub fn failed(&mut self, peer: Peer, hash: &BlockHash, now: Time) {
+        self.flights.remove(hash);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
+        }
+    }
+
+    /// Whether a peer's answer with headers is awaited.
+    pub fn awaits_headers(&self, peer: Peer) -> bool {
+        self.peers
+            .get(&peer)
+            .is_some_and(|state| state.headers_deadline_ms.is_some())
+    }
+
+    /// Asks a peer for headers after the locator, unless it is busy with that.
+    pub fn ask_headers(
+        &mut self,
+        peer: Peer,
+        locator: Vec<BlockHash>,
+        now: Time,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if state.headers_deadline_ms.is_none() {
+            state.headers_deadline_ms = Some(now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000);
+            out.push(Effect::Send {
+                to: peer,
+                request: Request::Headers(locator),
+            });
+        }
+    }
+
+    /// A request is over. Blocks that did not come will be asked of others.
+    pub fn answered(&mut self, peer: Peer, request: &Request, now: Time) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        match request {
+            Request::Headers(_) => state.headers_deadline_ms = None,
+            Request::Blocks(hashes) => {
+                state.requests = state.requests.saturating_sub(1);
+                let before = self.flights.len();
+                for hash in hashes {
+                    if self
+                        .flights
+                        .get(hash)
+                        .is_some_and(|flight| flight.peer == peer)
+                    {
+                        self.flights.remove(hash);
+                    }
+                }
+                if self.flights.len() < before {
+                    state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
+                }
+            }
+            Request::Status(_) | Request::Transactions(_) => {}
+        }
+    }
+
+    /// A block has come, from whomever.
+    pub fn arrived(&mut self, hash: &BlockHash) {
+        self.flights.remove(hash);
+    }
+
+    /// Whether a block was asked of this peer.
+    pub fn asked(&self, peer: Peer, hash: &BlockHash) -> bool {
+        self.flights
+            .get(hash)
+            .is_some_and(|flight| flight.peer == peer)
+    }
+
+    /// Asks for the bodies that the forest wants, of peers that claim to have them.
+    pub fn ask_blocks(&mut self, forest: &Forest, now: Time, out: &mut Vec<Effect>) {
+        let mut wanted = Vec::new();
+        for id in forest.wanted_bodies(DOWNLOAD_WINDOW) {
+            let entry = &forest.tree()[id];
+            if !self.flights.contains_key(&entry.id().hash) {
+                wanted.push((entry.id().hash, entry.chain_work(), entry.body_bytes));
+            }
+        }
+        let mut wanted = wanted.as_slice();
+        while let [(_, chain_work, _), ..] = wanted {
+            let Some(peer) = self.idlest_peer(*chain_work, now) else {
+                return;
+            };
+            let (request, rest) = wanted.split_at(request_len(wanted));
+            let hashes: Vec<_> = request.iter().map(|(hash, _, _)| *hash).collect();
+            let deadline_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
+            self.flights.extend(
+                hashes
+                    .iter()
+                    .map(|hash| (*hash, Flight { peer, deadline_ms })),
+            );
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.requests += 1;
+            }
+            out.push(Effect::Send {
+                to: peer,
+                request: Request::Blocks(hashes),
+            });
+            wanted = rest;
+        }
+    }
+
+    fn idlest_peer(&self, chain_work: U256, now: Time) -> Option<Peer> {
+        let able = self.peers.iter().filter(|(_, state)| {
+            state.chain_work.is_some_and(|work| work >= chain_work)
+                && state.requests < REQUESTS_PER_PEER
+                && state.rest_until_ms <= now.monotonic_ms
+        });
+        able.min_by_key(|(_, state)| state.requests)
+            .map(|(peer, _)| *peer)
+    }
+
+    /// Time-outs and refills. Returns peers whose status is due, and peers that let us wait.
+    pub fn tick(&mut self, now: Time) -> (Vec<Peer>, Vec<Peer>) {
+        let mut late: Vec<Peer> = Vec::new();
+        self.flights.retain(|_, flight| {
+            let in_time = flight.deadline_ms > now.monotonic_ms;
+            if !in_time && !late.contains(&flight.peer) {
+                late.push(flight.peer);
+            }
+            in_time
+        });
+        let mut due = Vec::new();
+        for (peer, state) in &mut self.peers {
+            if late.contains(peer) {
+                state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
+            }
+            if state
+                .headers_deadline_ms
+                .is_some_and(|deadline| deadline <= now.monotonic_ms)
+            {
+                state.headers_deadline_ms = None;
+                late.push(*peer);
+            }
+            if state.status_due_ms <= now.monotonic_ms {
+                state.status_due_ms = now.monotonic_ms + STATUS_INTERVAL_SECS * 1000;
+                due.push(*peer);
+            }
+            if state.refill_due_ms <= now.monotonic_ms {
+                state.refill_due_ms = now.monotonic_ms + REQUEST_BUDGET_SECS * 1000;
+                state.budget = REQUEST_BUDGET;
+            }
+        }
+        (due, late)
+    }
+
+    /// Whether a peer is known.
+    pub fn knows(&self, peer: Peer) -> bool {
+        self.peers.contains_key(&peer)
+    }
+
+    /// Blocks under way.
+    pub fn flights(&self) -> usize {
+        self.flights.len()
+    }
+}
+
+/// How many of the wanted blocks fit one request, by count and by the bytes of the answer.
+fn request_len(wanted: &[(BlockHash, U256, u32)]) -> usize {
+    let mut bytes = 0;
+    let fitting = wanted
+        .iter()
+        .take(BLOCKS_MAX / 2)
+        .take_while(|(_, _, body_bytes)| {
+            bytes += HEADER_WIRE_BYTES + usize::try_from(*body_bytes).unwrap_or(BLOCKS_BYTES_MAX);
+            bytes <= BLOCKS_BYTES_MAX
+        });
+    fitting.count().max(1)
+}
+
+/// What a snapshot says to a peer's request; everything is bounded by `params`.
+pub fn serve(
+    request: &Request,
+    status: &Status,
+    pool: &PoolSnapshot,
+    db: &dyn Reader,
+) -> Result<Response, StoreError> {
+    match request {
+        Request::Status(_) => Ok(Response::Status(status.clone())),
+        Request::Headers(locator) => serve_headers(locator, db).map(Response::Headers),
+        Request::Blocks(hashes) => serve_blocks(hashes, db).map(Response::Blocks),
+        Request::Transactions(hashes) => {
+            let found = hashes.iter().filter_map(|hash| pool.get(hash));
+            Ok(Response::Transactions(
+                found.map(|found| found.bytes().to_vec()).collect(),
+            ))
+        }
+    }
+}
+
+/// Best-chain headers after the first hash of the locator that stands on the best chain.
+fn serve_headers(locator: &[BlockHash], db: &dyn Reader) -> Result<Vec<Header>, StoreError> {
+    let mut out = Vec::new();
+    for hash in locator {
+        let Some(header) = db.header(hash)? else {
+            continue;
+        };
+        let height = header.extension.height;
+        if db.canonical(height)? != Some(*hash) {
+            continue;
+        }
+        let last = height.saturating_add(HEADERS_MAX as u64);
+        for height in height.saturating_add(1)..=last {
+            let Some(hash) = db.canonical(height)? else {
+                break;
+            };
+            let Some(header) = db.header(&hash)? else {
+                break;
+            };
+            out.push(Header::clone(&header));
+        }
+        break;
+    }
+    Ok(out)
+}
+
+fn serve_blocks(hashes: &[BlockHash], db: &dyn Reader) -> Result<Vec<Block>, StoreError> {
+    let mut out = Vec::new();
+    let mut bytes = 0;
+    for hash in hashes {
+        let (Some(header), Some(body)) = (db.header(hash)?, db.body(hash)?) else {
+            continue;
+        };
+        bytes += HEADER_WIRE_BYTES + body.encoded_len();
+        if bytes > BLOCKS_BYTES_MAX && !out.is_empty() {
+            break;
+        }
+        out.push(Block {
+            header: Header::clone(&header),
+            body: Body::clone(&body),
+        });
+    }
+    Ok(out)
+}
