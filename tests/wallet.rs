@@ -4,6 +4,8 @@
 //! Hardhat and Anvil print, EIP-55 and EIP-155 from the proposals, signatures by `eth-account`
 //! (tests/vectors/transactions.py).
 
+#![expect(clippy::unwrap_used, reason = "in a test it is an assertion")]
+
 #[path = "wallet/client.rs"]
 mod client;
 #[path = "wallet/node.rs"]
