@@ -17,5 +17,4 @@ mod version;
 pub use account::{account_key, slot_key};
 pub use evm::Evm;
 pub use proof::{Proof, ProofError, ProofLeaf};
-pub use rules::Unfit;
 pub use version::State;

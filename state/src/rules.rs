@@ -8,7 +8,7 @@ use chain::{Account, CheckedTransaction, transaction::LimitError};
 
 /// Why a transaction cannot stand where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// Rule T4.
     #[error("nonce is {got}, the sender's next one is {want}")]
     Nonce {

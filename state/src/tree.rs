@@ -85,14 +85,14 @@ impl<V> Tree<V> {
 
     /// The value at a key.
     pub fn get(&self, key: &Key) -> Option<&V> {
-        let (leaf, _) = self.descend(key, |_| {});
+        let leaf = self.descend(key, |_| {});
         leaf.filter(|leaf| leaf.key == *key).map(|leaf| &leaf.value)
     }
 
     /// What a proof of the key's presence or absence is made of.
     pub fn path(&self, key: &Key) -> Path<'_, V> {
         let mut siblings = Vec::new();
-        let (leaf, _) = self.descend(key, |sibling| siblings.push(sibling));
+        let leaf = self.descend(key, |sibling| siblings.push(sibling));
         let leaf = leaf.map(|leaf| (&leaf.key, &leaf.value));
         Path { siblings, leaf }
     }
@@ -114,14 +114,14 @@ impl<V> Tree<V> {
     }
 
     /// Goes down to the only place where the key can be, showing the siblings passed; returns
-    /// the leaf there and its depth.
-    fn descend(&self, key: &Key, mut sibling: impl FnMut(Digest)) -> (Option<&Leaf<V>>, usize) {
+    /// the leaf there.
+    fn descend(&self, key: &Key, mut sibling: impl FnMut(Digest)) -> Option<&Leaf<V>> {
         let mut link = &self.root;
         let mut depth = 0;
         loop {
             match link {
-                Link::Empty => return (None, depth),
-                Link::Leaf(leaf) => return (Some(leaf), depth),
+                Link::Empty => return None,
+                Link::Leaf(leaf) => return Some(leaf),
                 Link::Inner(inner) => {
                     let side = usize::from(bit(key, depth));
                     sibling(*inner.children[1 - side].hash());
