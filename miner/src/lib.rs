@@ -8,12 +8,16 @@
 
 pub mod job;
 pub mod kernel;
+mod pace;
 mod search;
 
 use std::{
     error::Error,
     fmt,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +26,7 @@ use chain::{Header, Target, U256};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub use job::Job;
+use pace::Pace;
 use search::Search;
 
 /// More threads than this are refused: it is a typing error.
@@ -78,7 +83,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Miner {
     pool: ThreadPool,
-    throttle_percent: u8,
+    /// One for each thread.
+    paces: Vec<Mutex<Pace>>,
     hashes: AtomicU64,
 }
 
@@ -96,9 +102,10 @@ impl Miner {
             .thread_name(|index| format!("miner-{index}"))
             .build()
             .map_err(|error| ConfigError::Spawn(error.to_string()))?;
+        let pace = || Mutex::new(Pace::new(config.throttle_percent, Instant::now()));
         Ok(Self {
             pool,
-            throttle_percent: config.throttle_percent,
+            paces: (0..config.threads).map(|_| pace()).collect(),
             hashes: AtomicU64::new(0),
         })
     }
@@ -141,8 +148,14 @@ impl Miner {
 
     /// Runs one search on all threads; gives what was found and the hashes it took.
     fn run(&self, job: &Job, stop: &AtomicBool) -> (Option<Header>, u64) {
-        let search = Search::new(job, kernel::best(), self.throttle_percent, stop);
-        self.pool.broadcast(|_| search.work(&self.hashes));
+        let search = Search::new(job, kernel::best(), stop);
+        self.pool.broadcast(|thread| {
+            // Only this thread uses it; after a panic its account is as good as any.
+            let mut pace = self.paces[thread.index()]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            search.work(&mut pace, &self.hashes);
+        });
         search.finish()
     }
 }

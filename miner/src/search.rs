@@ -1,16 +1,15 @@
 //! One search: what its threads share, and the loop that each of them runs.
 //!
 //! Threads draw pieces of the job from one counter and work on them in slices, short enough that
-//! the end of the search is noticed soon. A throttled thread works for its share of each cycle
-//! and sleeps for the rest, in short naps. Called by `Miner`.
+//! the end of the search is noticed soon, and rest between two slices if they are throttled.
+//! Called by `Miner`.
 
 use std::{
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use chain::Header;
@@ -18,20 +17,16 @@ use chain::Header;
 use crate::{
     job::{Job, Piece},
     kernel::{Kernel, Midstate},
+    pace::Pace,
 };
 
 /// Nonces between two looks at the clock and at the flags: a few milliseconds on a slow machine.
 const SLICE: u32 = 4_096;
-/// One period of working and sleeping.
-const CYCLE: Duration = Duration::from_millis(20);
-/// The longest sleep without a look at the flags.
-const NAP: Duration = Duration::from_millis(10);
 
 /// A search that is going on.
 pub(crate) struct Search<'a> {
     job: &'a Job,
     kernel: Kernel,
-    throttle_percent: u8,
     stop: &'a AtomicBool,
     next_ticket: AtomicU64,
     hashes: AtomicU64,
@@ -40,11 +35,10 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// A search that no thread works on yet.
-    pub fn new(job: &'a Job, kernel: Kernel, throttle_percent: u8, stop: &'a AtomicBool) -> Self {
+    pub fn new(job: &'a Job, kernel: Kernel, stop: &'a AtomicBool) -> Self {
         Self {
             job,
             kernel,
-            throttle_percent,
             stop,
             next_ticket: AtomicU64::new(0),
             hashes: AtomicU64::new(0),
@@ -52,12 +46,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Works until the search is over; run by every thread. Adds its hashes to `total` too.
-    pub fn work(&self, total: &AtomicU64) {
-        let mut pace = Pace::new(self.throttle_percent);
+    /// Works until the search is over; run by every thread, at its own pace. Adds its hashes to
+    /// `total` too.
+    pub fn work(&self, pace: &mut Pace, total: &AtomicU64) {
+        pace.rested(Instant::now());
+        pace.rest(|| self.is_over());
         while !self.is_over() {
             let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-            self.work_on(self.job.piece(ticket), &mut pace, total);
+            self.work_on(self.job.piece(ticket), pace, total);
         }
     }
 
@@ -76,6 +72,7 @@ impl<'a> Search<'a> {
             let tried = u64::from(hit.unwrap_or(last) - start) + 1;
             self.hashes.fetch_add(tried, Ordering::Relaxed);
             total.fetch_add(tried, Ordering::Relaxed);
+            pace.worked(Instant::now());
             if let Some(nonce) = hit {
                 return self.report(piece.header, nonce);
             }
@@ -103,42 +100,6 @@ impl<'a> Search<'a> {
     }
 }
 
-/// When a throttled thread works and when it sleeps.
-struct Pace {
-    percent: u32,
-    working_since: Instant,
-}
-
-impl Pace {
-    fn new(percent: u8) -> Self {
-        Self {
-            percent: u32::from(percent),
-            working_since: Instant::now(),
-        }
-    }
-
-    /// Sleeps, if the thread has worked for its share of a cycle, until its share is right again
-    /// or the search is over.
-    fn rest(&mut self, is_over: impl Fn() -> bool) {
-        if self.percent >= 100 {
-            return;
-        }
-        let worked = self.working_since.elapsed();
-        if worked < CYCLE * self.percent / 100 {
-            return;
-        }
-        let wake = Instant::now() + worked * (100 - self.percent) / self.percent;
-        while !is_over() {
-            let left = wake.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left.min(NAP));
-        }
-        self.working_since = Instant::now();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use chain::{Target, U256};
@@ -157,9 +118,9 @@ mod tests {
     fn one_thread_finds_the_first_header_of_the_space() {
         let job = job(U256::MAX >> 12);
         let stop = AtomicBool::new(false);
-        let search = Search::new(&job, kernel::portable::search, 100, &stop);
+        let search = Search::new(&job, kernel::portable::search, &stop);
         let total = AtomicU64::new(0);
-        search.work(&total);
+        search.work(&mut Pace::new(100, Instant::now()), &total);
         let (found, hashes) = search.finish();
         let found = found.unwrap();
 
@@ -185,8 +146,8 @@ mod tests {
         }
         let job = job(U256::MAX >> 4);
         let stop = AtomicBool::new(false);
-        let search = Search::new(&job, only_in_the_second_piece, 100, &stop);
-        search.work(&AtomicU64::new(0));
+        let search = Search::new(&job, only_in_the_second_piece, &stop);
+        search.work(&mut Pace::new(100, Instant::now()), &AtomicU64::new(0));
         let (found, hashes) = search.finish();
         assert!(found.unwrap().pow.nonce >= 1 << 16);
         assert!(hashes > 1 << 16);
@@ -197,7 +158,7 @@ mod tests {
     fn a_lying_kernel_is_caught() {
         let job = job(U256::from(1));
         let stop = AtomicBool::new(false);
-        let search = Search::new(&job, |_, range| Some(*range.start()), 100, &stop);
-        search.work(&AtomicU64::new(0));
+        let search = Search::new(&job, |_, range| Some(*range.start()), &stop);
+        search.work(&mut Pace::new(100, Instant::now()), &AtomicU64::new(0));
     }
 }
