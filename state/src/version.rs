@@ -146,3 +146,14 @@ impl fmt::Debug for State {
         write!(f, "State({})", self.root())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_may_be_read_by_other_threads() {
+        fn shareable<T: Clone + Send + Sync + 'static>(_: &T) {}
+        shareable(&State::default());
+    }
+}

@@ -74,7 +74,11 @@ fn the_nonce_is_the_next_one_and_the_sender_has_no_code() {
         sign(8),
         "nonce is 8, the sender's next one is 7",
     );
-    assert_refused(&sender(u64::MAX, None), sign(u64::MAX), "nonce");
+    assert_refused(
+        &sender(u64::MAX, None),
+        sign(u64::MAX),
+        "the greatest possible one",
+    );
     assert_eq!(
         refusal(&sender(u64::MAX - 1, None), sign(u64::MAX - 1)),
         None

@@ -43,8 +43,8 @@ impl Database for Ledger<'_> {
         Ok(*self.overlay.slot(address, slot))
     }
 
-    /// BLOCKHASH shows the display order; the machine asks for the last 256 only. Zero where the
-    /// caller knows no hash, which happens in calls from outside, never for a block.
+    /// BLOCKHASH shows the display order. The machine asks for the last 256 only, all of which
+    /// whoever executes a block has to know; a hash that is not known is shown as zero.
     fn block_hash(&mut self, height: u64) -> Result<B256, Infallible> {
         let hash = (self.block_hash)(height);
         Ok(hash.map_or(B256::ZERO, |hash| hash.display_bytes().into()))
