@@ -1,0 +1,179 @@
+//! Several shells joined by messages, delivered in order and through their bytes.
+//!
+//! Node `i` is `Peer(i)` to all others. A link can be dead: what is sent over it is lost.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use chain::{
+    CheckedBlock, CheckedHeader, CheckedTransaction, Gossip, Input, Peer, Request, Response, Store,
+    Ticket, Verdict, sync::serve,
+};
+
+use super::shell::Shell;
+
+enum Message {
+    Request(Vec<u8>),
+    Response { request: Request, bytes: Vec<u8> },
+    Block(Vec<u8>),
+}
+
+/// The network.
+pub struct Net {
+    pub nodes: Vec<Shell>,
+    /// Nodes that never answer a request.
+    pub silent: BTreeSet<usize>,
+    queue: VecDeque<(usize, usize, Message)>,
+    /// Requests sent, by sender and receiver.
+    pub requests: Vec<(usize, usize, Request)>,
+    /// Blocks forwarded or announced over a link.
+    pub gossiped: usize,
+}
+
+impl Net {
+    pub fn new(nodes: Vec<Shell>) -> Self {
+        Self {
+            nodes,
+            silent: BTreeSet::new(),
+            queue: VecDeque::new(),
+            requests: Vec::new(),
+            gossiped: 0,
+        }
+    }
+
+    /// Connects everybody with everybody.
+    pub fn connect_all(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in 0..self.nodes.len() {
+                if a != b {
+                    self.nodes[a].connect(b as u64);
+                    self.collect(a);
+                }
+            }
+        }
+        self.run();
+    }
+
+    /// Delivers until nothing is under way.
+    pub fn run(&mut self) {
+        while let Some((from, to, message)) = self.queue.pop_front() {
+            self.deliver(from, to, message);
+            self.collect(to);
+        }
+    }
+
+    /// Time passes for all.
+    pub fn pass(&mut self, secs: u64) {
+        for node in 0..self.nodes.len() {
+            self.nodes[node].pass(secs);
+            self.collect(node);
+        }
+        self.run();
+    }
+
+    /// A node mines a block; the others hear of it.
+    pub fn mined(&mut self, node: usize, block: &CheckedBlock) {
+        self.nodes[node].own(block);
+        self.collect(node);
+        self.run();
+    }
+
+    /// Takes what left a node and puts it on its way.
+    pub fn collect(&mut self, node: usize) {
+        let out = std::mem::take(&mut self.nodes[node].out);
+        for (to, request) in out.sent {
+            let to = to.0 as usize;
+            self.requests.push((node, to, request.clone()));
+            self.queue
+                .push_back((node, to, Message::Request(request.encode())));
+        }
+        for (ticket, request) in out.served {
+            let shell = &self.nodes[node];
+            let db = shell.store.snapshot().unwrap();
+            let status = shell.node.status(shell.now);
+            let response = serve(&request, &status, &shell.node.pool(), &db).unwrap();
+            let bytes = response.encode();
+            let to = ticket.0 as usize;
+            self.queue
+                .push_back((node, to, Message::Response { request, bytes }));
+        }
+        for block in out.blocks {
+            self.gossip(node, None, &block.to_block().encode());
+        }
+        let shell = &mut self.nodes[node];
+        (shell.out.events, shell.out.disconnected) = (out.events, out.disconnected);
+        (shell.out.transactions, shell.out.loads) = (out.transactions, out.loads);
+    }
+
+    fn gossip(&mut self, node: usize, except: Option<usize>, bytes: &[u8]) {
+        for to in 0..self.nodes.len() {
+            if to != node && Some(to) != except {
+                self.gossiped += 1;
+                self.queue
+                    .push_back((node, to, Message::Block(bytes.to_vec())));
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, message: Message) {
+        let peer = Peer(from as u64);
+        let shell = &mut self.nodes[to];
+        match message {
+            Message::Request(_) if self.silent.contains(&to) => {}
+            Message::Request(bytes) => {
+                let ticket = Ticket(from as u64);
+                let request = Request::decode(&bytes).unwrap();
+                shell.input(Input::Request {
+                    from: peer,
+                    ticket,
+                    request,
+                });
+            }
+            Message::Response { request, bytes } => {
+                take_response(shell, peer, request, Response::decode(&bytes).unwrap());
+            }
+            Message::Block(bytes) => {
+                let Ok(Gossip::Block(block)) = Gossip::decode_block(&bytes) else {
+                    panic!("a block was sent");
+                };
+                let block = CheckedBlock::check(block, &shell.spec).unwrap();
+                let input = Input::Block {
+                    from: Some(peer),
+                    block,
+                };
+                if shell.input(input) == Verdict::Accept {
+                    self.gossip(to, Some(from), &bytes);
+                }
+            }
+        }
+    }
+}
+
+/// What a shell does with an answer.
+pub fn take_response(shell: &mut Shell, from: Peer, request: Request, response: Response) {
+    match response {
+        Response::Status(status) => {
+            shell.input(Input::Status { from, status });
+        }
+        Response::Headers(headers) => {
+            let check = |header| CheckedHeader::check(header, &shell.spec).unwrap();
+            let headers = headers.into_iter().map(check).collect();
+            shell.input(Input::Headers { from, headers });
+        }
+        Response::Blocks(blocks) => {
+            for block in blocks {
+                let block = CheckedBlock::check(block, &shell.spec).unwrap();
+                shell.input(Input::Block {
+                    from: Some(from),
+                    block,
+                });
+            }
+            shell.input(Input::Answered { from, request });
+        }
+        Response::Transactions(items) => {
+            let chain_id = shell.spec.chain_id;
+            let check = |bytes: &Vec<u8>| CheckedTransaction::check(bytes, chain_id).unwrap();
+            let transactions = items.iter().map(check).collect();
+            shell.input(Input::Transactions { from, transactions });
+        }
+    }
+}
