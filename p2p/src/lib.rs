@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Peers over libp2p: bytes become [`chain::message`] values here, and back.
+//!
+//! One tokio task owns the swarm. The shell gives it [`Command`]s and takes [`Event`]s, both over
+//! bounded channels; nothing is shared. The task never decides what is valid: gossip waits for
+//! the core's verdict, requests for the core's answer. All that strangers can make it keep is
+//! bounded, on the wire before allocation. Called by `node`; nothing else names libp2p.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod behaviour;
+mod bootnodes;
+mod codec;
+mod events;
+mod gate;
+mod gossip;
+pub mod identity;
+mod limits;
+mod peers;
+mod reports;
+mod requests;
+mod spec;
+mod start;
+mod swarm;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::{AddressError, listen_addresses};
+pub use events::{Command, Event, Failure};
+pub use gossip::GossipToken;
+pub use identity::{Identity, IdentityError};
+pub use spec::{FetchError, fetch_spec};
+pub use start::{Config, Handle, StartError, start};

@@ -1,0 +1,149 @@
+//! What the shell tells the network task and what it is told, as plain values.
+
+use chain::{
+    effect::Verdict,
+    message::{Gossip, Peer, Request, Response},
+};
+
+use crate::gossip::GossipToken;
+
+/// What the task is asked to do. Something that can no longer be done (a peer gone, a ticket
+/// lapsed) is dropped without an error, but for [`Command::Send`].
+#[derive(Debug)]
+pub enum Command {
+    /// Ask a peer. Ends in exactly one [`Event::Response`] or [`Event::Failed`] with this id.
+    Send {
+        /// Whom.
+        peer: Peer,
+        /// The shell's name for the request.
+        id: u64,
+        /// What.
+        request: Request,
+    },
+    /// Answer a peer's request.
+    Respond {
+        /// The request's ticket.
+        ticket: u64,
+        /// The answer.
+        response: Response,
+    },
+    /// Drop a peer's request without an answer.
+    Decline {
+        /// The request's ticket.
+        ticket: u64,
+    },
+    /// Tell everybody. What has been told or received within a minute is not told again.
+    Publish(Gossip),
+    /// Decide about a gossiped message.
+    Verdict {
+        /// The message.
+        token: GossipToken,
+        /// What to do with it.
+        verdict: Verdict,
+    },
+    /// Close all connections to a peer, and keep it out for a minute.
+    Disconnect {
+        /// Whom.
+        peer: Peer,
+    },
+    /// Connect to an address, in any form that bootnodes have.
+    Dial(String),
+    /// Close everything and end.
+    Shutdown,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A peer has shown that it speaks our protocol. Nothing else comes from it before this.
+    Connected {
+        /// Its number, not used before.
+        peer: Peer,
+        /// Its peer id.
+        id: String,
+        /// Where it is, as a multiaddr.
+        address: String,
+        /// Whether it dialled us.
+        inbound: bool,
+    },
+    /// The last connection to a peer is closed. Failures of requests to it may still follow.
+    Disconnected {
+        /// The peer.
+        peer: Peer,
+    },
+    /// A gossiped message, forwarded only after [`Command::Verdict`] says so.
+    Gossip {
+        /// Who passed it to us.
+        peer: Peer,
+        /// Names it for the verdict.
+        token: GossipToken,
+        /// The message.
+        message: Gossip,
+    },
+    /// A peer asks. Ends by `Respond`, `Decline` or by itself after 20 s.
+    Request {
+        /// Who.
+        peer: Peer,
+        /// Names the request for the answer.
+        ticket: u64,
+        /// What it asks.
+        request: Request,
+    },
+    /// An answer to a request of ours.
+    Response {
+        /// Whose.
+        peer: Peer,
+        /// The shell's name for the request.
+        id: u64,
+        /// The answer.
+        response: Response,
+    },
+    /// A request of ours got no answer.
+    Failed {
+        /// Whom it was sent to.
+        peer: Peer,
+        /// The shell's name for the request.
+        id: u64,
+        /// Why.
+        reason: Failure,
+    },
+    /// A peer gossiped or asked something that is no message. It was neither kept nor forwarded.
+    Malformed {
+        /// Who.
+        peer: Peer,
+    },
+    /// Somebody of another network or version. The connection is being closed.
+    WrongNetwork {
+        /// Its peer id.
+        id: String,
+        /// Where it is.
+        address: String,
+        /// Its network's tag, and after a slash the protocol version where that differs from ours.
+        theirs: String,
+    },
+    /// Something an operator should read.
+    Warning(String),
+}
+
+/// Why a request got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nothing came in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// What came is not an answer within its limits. The peer's fault.
+    #[error("the answer is no message")]
+    Malformed,
+    /// It speaks none of our protocols.
+    #[error("the peer does not speak the protocol")]
+    Unsupported,
+    /// The peer chose not to answer, or has too much to do.
+    #[error("the peer declined")]
+    Declined,
+    /// The connection or stream broke, or there was none.
+    #[error("not connected")]
+    Closed,
+    /// Too many requests to this peer are under way; this one was not sent.
+    #[error("too many requests to this peer are under way")]
+    Busy,
+}

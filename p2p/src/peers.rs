@@ -1,0 +1,206 @@
+//! Who is connected: one logical peer for each peer id, however many connections it has.
+//!
+//! A connection is first a stranger. It becomes a peer, and gets its number, when it has shown
+//! that it speaks this network's protocol; a stranger that does not within its time is dropped.
+//! Numbers are never used twice in a run. Owned by the swarm's task.
+
+use std::{collections::HashMap, time::Instant};
+
+use chain::message::Peer;
+use libp2p::PeerId;
+
+use crate::limits::{FOREIGN_LINGER, PROVE_TIMEOUT, SPECS_PER_PEER};
+
+/// What a connected peer id has shown so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nothing yet; dropped at this time.
+    Stranger(Instant),
+    /// That it belongs to another network; dropped at this time.
+    Foreign(Instant),
+    /// That it speaks our protocol.
+    Peer(Peer),
+}
+
+#[derive(Debug)]
+struct Entry {
+    standing: Standing,
+    address: String,
+    inbound: bool,
+    specs: u8,
+}
+
+/// A peer that has just proved itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proved {
+    pub peer: Peer,
+    pub address: String,
+    pub inbound: bool,
+}
+
+/// The table; as many entries as there are connections at most.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    by_id: HashMap<PeerId, Entry>,
+    by_number: HashMap<Peer, PeerId>,
+    last: u64,
+}
+
+impl Peers {
+    /// A connection was opened; a second one changes nothing.
+    pub(crate) fn opened(&mut self, id: PeerId, address: String, inbound: bool, now: Instant) {
+        let standing = Standing::Stranger(now + PROVE_TIMEOUT);
+        self.by_id.entry(id).or_insert(Entry {
+            standing,
+            address,
+            inbound,
+            specs: 0,
+        });
+    }
+
+    /// The last connection was closed. Gives the number, if it had one.
+    pub(crate) fn closed(&mut self, id: &PeerId) -> Option<Peer> {
+        match self.by_id.remove(id)?.standing {
+            Standing::Peer(peer) => {
+                self.by_number.remove(&peer);
+                Some(peer)
+            }
+            Standing::Stranger(_) | Standing::Foreign(_) => None,
+        }
+    }
+
+    /// It spoke our protocol. Gives something for a stranger only.
+    pub(crate) fn prove(&mut self, id: &PeerId) -> Option<Proved> {
+        let entry = self.by_id.get_mut(id)?;
+        let Standing::Stranger(_) = entry.standing else {
+            return None;
+        };
+        self.last += 1;
+        let peer = Peer(self.last);
+        entry.standing = Standing::Peer(peer);
+        self.by_number.insert(peer, *id);
+        Some(Proved {
+            peer,
+            address: entry.address.clone(),
+            inbound: entry.inbound,
+        })
+    }
+
+    /// It spoke another network's protocol. Gives its address, for a stranger only.
+    pub(crate) fn mark_foreign(&mut self, id: &PeerId, now: Instant) -> Option<String> {
+        let entry = self.by_id.get_mut(id)?;
+        let Standing::Stranger(_) = entry.standing else {
+            return None;
+        };
+        entry.standing = Standing::Foreign(now + FOREIGN_LINGER);
+        Some(entry.address.clone())
+    }
+
+    /// Whether it may have the chain spec once more.
+    pub(crate) fn take_spec(&mut self, id: &PeerId) -> bool {
+        let Some(entry) = self.by_id.get_mut(id) else {
+            return false;
+        };
+        let allowed = entry.specs < SPECS_PER_PEER;
+        entry.specs = entry.specs.saturating_add(1);
+        allowed
+    }
+
+    /// Those whose time is up.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<PeerId> {
+        let overdue = self.by_id.iter().filter(|(_, entry)| match entry.standing {
+            Standing::Stranger(end) | Standing::Foreign(end) => end <= now,
+            Standing::Peer(_) => false,
+        });
+        overdue.map(|(id, _)| *id).collect()
+    }
+
+    /// The number of a peer.
+    pub(crate) fn number(&self, id: &PeerId) -> Option<Peer> {
+        match self.by_id.get(id)?.standing {
+            Standing::Peer(peer) => Some(peer),
+            Standing::Stranger(_) | Standing::Foreign(_) => None,
+        }
+    }
+
+    /// The id of a peer.
+    pub(crate) fn id(&self, peer: Peer) -> Option<PeerId> {
+        self.by_number.get(&peer).copied()
+    }
+
+    /// Whether there is any connection to it.
+    pub(crate) fn is_connected(&self, id: &PeerId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// How many peers there are, strangers not counted.
+    pub(crate) fn count(&self) -> usize {
+        self.by_number.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(peers: &mut Peers, now: Instant) -> PeerId {
+        let id = PeerId::random();
+        peers.opened(id, "/ip4/127.0.0.1/tcp/1".into(), true, now);
+        id
+    }
+
+    #[test]
+    fn a_stranger_gets_a_number_once() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let id = open(&mut peers, now);
+        assert_eq!((peers.number(&id), peers.count()), (None, 0));
+        let proved = peers.prove(&id).unwrap();
+        assert_eq!(peers.prove(&id), None);
+        assert_eq!(peers.number(&id), Some(proved.peer));
+        assert_eq!(peers.id(proved.peer), Some(id));
+        assert_eq!(peers.closed(&id), Some(proved.peer));
+        assert_eq!((peers.id(proved.peer), peers.count()), (None, 0));
+    }
+
+    #[test]
+    fn numbers_are_not_used_twice() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let id = open(&mut peers, now);
+        let first = peers.prove(&id).unwrap().peer;
+        peers.closed(&id);
+        peers.opened(id, String::new(), false, now);
+        assert_ne!(peers.prove(&id).unwrap().peer, first);
+    }
+
+    #[test]
+    fn strangers_and_foreigners_run_out_of_time_and_peers_do_not() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let (stranger, foreign, peer) = (
+            open(&mut peers, now),
+            open(&mut peers, now),
+            open(&mut peers, now),
+        );
+        peers.prove(&peer).unwrap();
+        assert!(peers.mark_foreign(&foreign, now).is_some());
+        assert_eq!(
+            peers.mark_foreign(&foreign, now),
+            None,
+            "it is reported once"
+        );
+        assert_eq!(peers.mark_foreign(&peer, now), None);
+        assert_eq!(peers.prove(&foreign), None);
+        assert_eq!(peers.overdue(now), []);
+        assert_eq!(peers.overdue(now + FOREIGN_LINGER), [foreign]);
+        let late = peers.overdue(now + PROVE_TIMEOUT);
+        assert!(late.contains(&stranger) && !late.contains(&peer));
+    }
+
+    #[test]
+    fn the_spec_is_given_a_few_times() {
+        let mut peers = Peers::default();
+        let id = open(&mut peers, Instant::now());
+        let given = (0..100).filter(|_| peers.take_spec(&id)).count();
+        assert_eq!(given, usize::from(SPECS_PER_PEER));
+        assert!(!peers.take_spec(&PeerId::random()));
+    }
+}
