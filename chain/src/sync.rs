@@ -230,7 +230,7 @@ impl Sync {
             .map(|(peer, _)| *peer)
     }
 
-    /// Time-outs and refills. Returns peers whose status is due, and peers that let us wait.
+    /// Time-outs, refills, and a point forgiven from time to time. Returns peers whose status is due, and peers that let us wait.
     pub fn tick(&mut self, now: Time) -> (Vec<Peer>, Vec<Peer>) {
         let mut late: Vec<Peer> = Vec::new();
         self.flights.retain(|_, flight| {
@@ -259,6 +259,7 @@ impl Sync {
             if state.refill_due_ms <= now.monotonic_ms {
                 state.refill_due_ms = now.monotonic_ms + REQUEST_BUDGET_SECS * 1000;
                 state.budget = REQUEST_BUDGET;
+                state.points = state.points.saturating_sub(1);
             }
         }
         (due, late)

@@ -31,6 +31,10 @@ impl<E: Execution> Node<E> {
         };
         self.sync.arrived(&hash);
         let is_worth_relaying = self.forest.is_worth_relaying(block.header());
+        // Sync may have brought the header first; the block is news all the same.
+        let awaits_body = self.forest.tree().find(&hash).is_some_and(|id| {
+            self.forest.tree()[id].stage == Stage::Header
+        });
         match self.insert(from, block, origin, step) {
             Insert::Joined(id) => {
                 self.connect_orphans(id, step);
@@ -40,6 +44,7 @@ impl<E: Execution> Node<E> {
                 self.unannounced.insert(id);
                 Verdict::Ignore
             }
+            Insert::Known(_) if awaits_body && is_worth_relaying => Verdict::Accept,
             Insert::Invalid(_) => Verdict::Reject,
             Insert::Known(_)
             | Insert::Orphan { .. }

@@ -203,7 +203,7 @@ impl<E: Execution> Node<E> {
     /// Announces a new head that gossip did not forward when it came, unless a better block is
     /// about to replace it.
     fn announce(&mut self, id: EntryId, block: &CheckedBlock, step: &mut Step<'_>) {
-        if self.unannounced.remove(&id) && !self.is_syncing() {
+        if self.unannounced.remove(&id) && self.next_to_execute().is_none() {
             step.effects.push(Effect::AnnounceBlock(block.clone()));
         }
     }
