@@ -1,1 +1,80 @@
-//! Placeholder.
+//! The HTTP API: REST over immutable views, and one way in for transactions.
+//!
+//! A handler reads one [`View`] for its whole answer and names the head it was read at. Nothing
+//! here touches the core thread but a bounded queue of submitted transactions. Called by `node`.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod host;
+mod limits;
+mod rest;
+mod server;
+#[cfg(test)]
+mod tests;
+pub mod view;
+
+use std::sync::Arc;
+
+use chain::PoolSnapshot;
+use chain::{BlockHash, BlockId, ChainSpec, CheckedTransaction, Header, PoolError, Reader, TxHash};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use server::serve;
+
+/// One immutable version of everything that a reader may ask for.
+pub struct View {
+    /// The network's parameters.
+    pub spec: Arc<ChainSpec>,
+    /// The network's name.
+    pub network: String,
+    /// Its genesis hash.
+    pub genesis: BlockHash,
+    /// The head.
+    pub head: BlockId,
+    /// The head's header.
+    pub head_header: Arc<Header>,
+    /// The state after the head.
+    pub state: state::State,
+    /// The store as it was then.
+    pub reader: Arc<dyn Reader + Send + Sync>,
+    /// The pool as it was then.
+    pub pool: Arc<PoolSnapshot>,
+    /// Connected peers.
+    pub peers: usize,
+    /// Whether this node mines.
+    pub mining: bool,
+    /// The program's version.
+    pub version: &'static str,
+}
+
+/// A user's transaction on its way to the core.
+pub struct Submission {
+    /// The transaction.
+    pub transaction: CheckedTransaction,
+    /// Where the pool's answer goes.
+    pub reply: oneshot::Sender<Result<TxHash, PoolError>>,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The latest view.
+    pub views: watch::Receiver<Arc<View>>,
+    /// To the core.
+    pub submissions: mpsc::Sender<Submission>,
+    /// What `/metrics` shows.
+    pub registry: Arc<Registry>,
+    /// Whether the core has answered lately.
+    pub is_healthy: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Host names answered to, beside this machine's own; `*` for any.
+    pub vhosts: Arc<Vec<String>>,
+}
+
+impl ApiState {
+    /// The view for one answer.
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.views.borrow())
+    }
+}

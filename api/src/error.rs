@@ -1,0 +1,112 @@
+//! Errors as RFC 9457 problems: a stable code for programs, one sentence for people.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chain::{PoolError, StoreError, transaction::TransactionError};
+use serde::Serialize;
+
+/// A problem, `application/problem+json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    want: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    got: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a code and a sentence.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            want: None,
+            got: None,
+        }
+    }
+
+    /// A malformed part of a request.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// An object that is not there.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    fn with(mut self, want: impl ToString, got: impl ToString) -> Self {
+        (self.want, self.got) = (Some(want.to_string()), Some(got.to_string()));
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<TransactionError> for Problem {
+    fn from(error: TransactionError) -> Self {
+        let code = match &error {
+            TransactionError::TooLarge(_) => "transaction_too_large",
+            TransactionError::Malformed(_) => "transaction_malformed",
+            TransactionError::NotCanonical => "transaction_not_canonical",
+            TransactionError::Type(_) => "transaction_type_unsupported",
+            TransactionError::ChainId { .. } | TransactionError::NoChainId { .. } => {
+                "wrong_chain_id"
+            }
+            TransactionError::HighS | TransactionError::Signature => "invalid_signature",
+        };
+        let problem = Self::bad_request(code, error.to_string());
+        match error {
+            TransactionError::ChainId { want, got } => problem.with(want, got),
+            _ => problem,
+        }
+    }
+}
+
+impl From<PoolError> for Problem {
+    fn from(error: PoolError) -> Self {
+        let status = match &error {
+            PoolError::Known(_) | PoolError::Underpriced { .. } => StatusCode::CONFLICT,
+            PoolError::Full { .. } | PoolError::SenderFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let problem = Self::new(status, error.code(), error.to_string());
+        match error.numbers() {
+            Some((want, got)) => problem.with(want, got),
+            None => problem,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!("{error}");
+        let detail = "the node cannot read its store; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_failed", detail)
+    }
+}

@@ -1,0 +1,18 @@
+//! Limits of the HTTP server: what one client, and all of them together, may cost.
+
+use std::time::Duration;
+
+/// Bytes of a request's body.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Connections at a time.
+pub const CONNECTIONS_MAX: usize = 256;
+/// Time for a request's head to arrive, counted also between two requests of a connection.
+pub const HEAD_TIME_OUT: Duration = Duration::from_secs(30);
+/// Time for a request's body to arrive.
+pub const BODY_TIME_OUT: Duration = Duration::from_secs(10);
+/// Items on a page.
+pub const PAGE_MAX: u64 = 1_000;
+/// Items on a page where the client names no number.
+pub const PAGE_DEFAULT: u64 = 20;
+/// Time the core has to answer a submission.
+pub const SUBMIT_TIME_OUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,89 @@
+//! `/v1/blocks`: the best chain page by page, and single blocks of any branch.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+};
+use chain::BlockHash;
+use serde::Deserialize;
+
+use super::read;
+use crate::{
+    ApiState, View,
+    error::Problem,
+    limits::{PAGE_DEFAULT, PAGE_MAX},
+    view::{BlockJson, BlocksJson, HeadJson},
+};
+
+/// A page of blocks.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Height of the first block; the head without it.
+    cursor: Option<u64>,
+    /// Blocks on the page.
+    limit: Option<u64>,
+}
+
+/// Blocks of the best chain, downwards.
+pub async fn list(
+    State(state): State<ApiState>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<BlocksJson>, Problem> {
+    let Query(page) = page.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
+    if limit == 0 || limit > PAGE_MAX {
+        let detail = format!("limit is {limit}, wanted 1 to {PAGE_MAX}");
+        return Err(Problem::bad_request("bad_limit", detail));
+    }
+    read(&state, move |view| page_of(&view, page.cursor, limit))
+        .await
+        .map(Json)
+}
+
+fn page_of(view: &View, cursor: Option<u64>, limit: u64) -> Result<BlocksJson, Problem> {
+    let first = cursor.unwrap_or(view.head.height).min(view.head.height);
+    let last = first.saturating_sub(limit - 1);
+    let mut blocks = Vec::new();
+    for height in (last..=first).rev() {
+        let Some(hash) = view.reader.canonical(height)? else {
+            break;
+        };
+        blocks.extend(BlockJson::read(view, hash)?);
+    }
+    let next_cursor = last.checked_sub(1);
+    Ok(BlocksJson {
+        blocks,
+        next_cursor,
+        head: HeadJson::new(view),
+    })
+}
+
+/// One block, by hash, by height on the best chain, or `head`.
+pub async fn one(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<BlockJson>, Problem> {
+    read(&state, move |view| {
+        let shown: String = id.chars().take(80).collect();
+        let missing = || Problem::not_found(format!("there is no block {shown:?}"));
+        let hash = find(&view, &id)?.ok_or_else(missing)?;
+        BlockJson::read(&view, hash)?.ok_or_else(missing)
+    })
+    .await
+    .map(Json)
+}
+
+fn find(view: &View, id: &str) -> Result<Option<BlockHash>, Problem> {
+    if id == "head" {
+        return Ok(Some(view.head.hash));
+    }
+    if let Ok(height) = id.parse::<u64>() {
+        return Ok(view.reader.canonical(height)?);
+    }
+    id.parse().map(Some).map_err(|_| {
+        let shown: String = id.chars().take(80).collect();
+        let detail = format!("a block is named by hash, height or `head`, got {shown:?}");
+        Problem::bad_request("bad_block_id", detail)
+    })
+}

@@ -1,0 +1,33 @@
+//! `/healthy` and `/metrics`, for whoever operates the node.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{ApiState, error::Problem};
+
+/// 200 while the core answers.
+pub async fn healthy(State(state): State<ApiState>) -> Response {
+    if (state.is_healthy)() {
+        return (StatusCode::OK, "ok\n").into_response();
+    }
+    let detail = "the core has not answered for some seconds; the node's log may say why";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_healthy", detail).into_response()
+}
+
+/// Metrics in the OpenMetrics text format.
+pub async fn metrics(State(state): State<ApiState>) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Problem::new(status, "internal", error.to_string()).into_response()
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `/v1/transactions`: submit one, and look one up on the best chain or in the pool.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Request, State},
+    http::StatusCode,
+};
+use chain::{CheckedTransaction, TxHash};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc::error::TrySendError, oneshot},
+    time::timeout,
+};
+
+use super::read;
+use crate::{
+    ApiState, Submission,
+    error::Problem,
+    limits::{BODY_BYTES_MAX, BODY_TIME_OUT, SUBMIT_TIME_OUT},
+    view::{TransactionJson, hex_bytes},
+};
+
+/// The pool has taken a transaction.
+#[derive(Debug, Serialize)]
+pub struct Submitted {
+    hash: String,
+    /// Whether a restart of the node would keep it.
+    durable: bool,
+}
+
+/// Takes a signed transaction: its bytes in hex, as text, as a JSON string, or as `{"raw": …}`.
+pub async fn submit(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    let body = read_body(request).await?;
+    let bytes = raw_bytes(&body)?;
+    let chain_id = state.view().spec.chain_id;
+    // Recovering the sender is work for a thread that may be busy with it.
+    let check = move || CheckedTransaction::check(&bytes, chain_id);
+    let checked = tokio::task::spawn_blocking(check).await;
+    let unavailable = |detail: &str| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            format!("{detail}; try again"),
+        )
+    };
+    let transaction = checked.map_err(|_| unavailable("the check was cut off"))??;
+    let (reply, answer) = oneshot::channel();
+    state
+        .submissions
+        .try_send(Submission { transaction, reply })
+        .map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("too many transactions are waiting"),
+            TrySendError::Closed(_) => unavailable("the node is stopping"),
+        })?;
+    match timeout(SUBMIT_TIME_OUT, answer).await {
+        Ok(Ok(Ok(hash))) => {
+            let submitted = Submitted {
+                hash: hash.to_string(),
+                durable: false,
+            };
+            Ok((StatusCode::ACCEPTED, Json(submitted)))
+        }
+        Ok(Ok(Err(refusal))) => Err(refusal.into()),
+        Ok(Err(_)) => Err(unavailable("the node is stopping")),
+        Err(_) => Err(unavailable(
+            "the node is busy and may still take the transaction",
+        )),
+    }
+}
+
+async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
+    match timeout(BODY_TIME_OUT, limited.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("a body has at most {BODY_BYTES_MAX} bytes"),
+        )),
+        Ok(Err(error)) => Err(Problem::bad_request("bad_body", error.to_string())),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            format!(
+                "the body did not arrive within {} s",
+                BODY_TIME_OUT.as_secs()
+            ),
+        )),
+    }
+}
+
+/// The transaction's bytes out of any of the accepted forms.
+fn raw_bytes(body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let bad = |detail: String| Problem::bad_request("bad_body", detail);
+    let wanted = "a signed transaction as hex text, a JSON string or {\"raw\": \"0x…\"}";
+    let text = std::str::from_utf8(body)
+        .map_err(|_| bad(format!("the body is not text; wanted {wanted}")))?
+        .trim();
+    let hex = if text.starts_with(['{', '"', '[']) {
+        let json: Value = serde_json::from_str(text)
+            .map_err(|error| bad(format!("the JSON is malformed: {error}; wanted {wanted}")))?;
+        let raw = json.get("raw").unwrap_or(&json).as_str().map(str::to_owned);
+        raw.ok_or_else(|| bad(format!("wanted {wanted}")))?
+    } else {
+        text.to_owned()
+    };
+    hex_bytes(&hex).ok_or_else(|| {
+        let shown: String = hex.chars().take(20).collect();
+        bad(format!("{shown:?} is not hex; wanted {wanted}"))
+    })
+}
+
+/// A transaction of the best chain or of the pool.
+pub async fn one(
+    State(state): State<ApiState>,
+    Path(hash): Path<String>,
+) -> Result<Json<TransactionJson>, Problem> {
+    let hash: TxHash = hash
+        .parse()
+        .map_err(|error| Problem::bad_request("bad_hash", format!("{error}")))?;
+    read(&state, move |view| {
+        TransactionJson::find(&view, hash)?.ok_or_else(|| {
+            Problem::not_found(format!(
+                "transaction {hash} is neither mined nor in the pool"
+            ))
+        })
+    })
+    .await
+    .map(Json)
+}

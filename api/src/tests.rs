@@ -1,0 +1,338 @@
+//! The routes on a real server over TCP: every answer, every refusal.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use chain::{Block, ChainSpec, MemoryStore, Node, PoolError, Store};
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use state::Evm;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{ApiState, Submission, View, host};
+
+const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+
+/// A server on the regtest genesis; the core's place is taken by a thread that gives `answer`.
+struct Server {
+    address: SocketAddr,
+    genesis: Block,
+    _views: watch::Sender<Arc<View>>,
+    _stop: oneshot::Sender<()>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn view(spec: &Arc<ChainSpec>) -> (View, Block) {
+    let evm = Evm::new();
+    let (genesis, batch) = Node::genesis(spec, &evm);
+    let mut store = MemoryStore::default();
+    store.commit(&batch).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let node = Node::open(Arc::clone(spec), evm, &snapshot).unwrap();
+    let view = View {
+        spec: Arc::clone(spec),
+        network: "regtest".into(),
+        genesis: genesis.header.hash(),
+        head: node.head(),
+        head_header: Arc::new(genesis.header.clone()),
+        state: node.head_state().clone(),
+        reader: Arc::new(snapshot),
+        pool: node.pool(),
+        peers: 3,
+        mining: false,
+        version: "0.0.0",
+    };
+    (view, genesis)
+}
+
+impl Server {
+    fn start(answer: fn(Submission)) -> Self {
+        let text = ChainSpec::builtin("regtest").unwrap();
+        let spec = Arc::new(ChainSpec::parse(text).unwrap().spec);
+        let (view, genesis) = view(&spec);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, views) = watch::channel(Arc::new(view));
+        let (submissions, mut inbox) = mpsc::channel(4);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let state = ApiState {
+            views,
+            submissions,
+            registry: Arc::new(Registry::default()),
+            is_healthy: Arc::new(|| true),
+            vhosts: Arc::new(vec!["node.example".into()]),
+        };
+        runtime.spawn(crate::serve(
+            listener,
+            state,
+            async move { drop(stopped.await) },
+        ));
+        thread::spawn(move || {
+            while let Some(submission) = inbox.blocking_recv() {
+                answer(submission);
+            }
+        });
+        Self {
+            address,
+            genesis,
+            _views: sender,
+            _stop: stop,
+            _runtime: runtime,
+        }
+    }
+
+    fn raw(&self, request: &[u8]) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        // The server may close before all of a body that is too long is written.
+        let _ = stream.write_all(request);
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
+        (status, text)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let (status, text) = self.raw(request.as_bytes());
+        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (
+            status,
+            serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
+        )
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, value) = self.ask("GET", path, "");
+        assert_eq!(status, 200, "{path}: {value}");
+        value
+    }
+
+    fn refuses(&self, method: &str, path: &str, body: &str, status: u16, code: &str) -> Value {
+        let (got, problem) = self.ask(method, path, body);
+        assert_eq!(
+            (got, problem["code"].as_str()),
+            (status, Some(code)),
+            "{path}: {problem}"
+        );
+        assert_eq!(problem["status"], status);
+        problem
+    }
+}
+
+fn refuse(submission: Submission) {
+    let refusal = PoolError::NonceTooLow { want: 7, got: 3 };
+    drop(submission.reply.send(Err(refusal)));
+}
+
+fn take(submission: Submission) {
+    let hash = submission.transaction.hash();
+    drop(submission.reply.send(Ok(hash)));
+}
+
+/// A transfer signed for regtest's chain id by somebody.
+fn signed() -> (String, String) {
+    let vectors = include_str!("../../tests/vectors/transactions.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let valid = vectors["valid"].as_array().unwrap();
+    let found = valid.iter().find(|row| row["chain_id"] == 1337).unwrap();
+    (
+        found["raw"].as_str().unwrap().into(),
+        found["hash"].as_str().unwrap().into(),
+    )
+}
+
+#[test]
+fn reads_name_the_head_and_agree() {
+    let server = Server::start(take);
+    let genesis = server.genesis.header.hash().to_string();
+    let status = server.get("/v1/status");
+    assert_eq!(
+        (status["genesis"].as_str(), status["peers"].as_u64()),
+        (Some(&*genesis), Some(3))
+    );
+    assert_eq!(
+        (status["dev"].as_bool(), status["chain_id"].as_u64()),
+        (Some(true), Some(1338))
+    );
+    for id in ["0", "head", &genesis] {
+        let block = server.get(&format!("/v1/blocks/{id}"));
+        assert_eq!(block["hash"], genesis.as_str());
+        assert_eq!(
+            (&block["confirmations"], &block["stage"]),
+            (&1.into(), &"executed".into())
+        );
+        assert_eq!(block["head"]["hash"], genesis.as_str());
+    }
+    let page = server.get("/v1/blocks?limit=5&cursor=99");
+    assert_eq!(page["blocks"].as_array().unwrap().len(), 1);
+    assert_eq!(page["next_cursor"], Value::Null);
+    let account = server.get(&format!("/v1/accounts/{RICH}"));
+    assert_eq!(account["chain"]["balance"], "1000000000000000000000");
+    assert_eq!(account["chain"]["display"], "1000 LGN");
+    assert_eq!(account["pool"]["nonce_next"], 0);
+    let nobody = server.get("/v1/accounts/0x00000000000000000000000000000000000000aa");
+    assert_eq!(nobody["chain"]["balance"], "0");
+    assert_eq!(server.ask("GET", "/healthy", "").0, 200);
+    assert_eq!(server.ask("GET", "/metrics", "").0, 200);
+}
+
+#[test]
+fn bad_reads_are_problems_never_500() {
+    let server = Server::start(take);
+    let zeros = "0".repeat(64);
+    for (path, status, code) in [
+        ("/v1/blocks/1", 404, "not_found"),
+        (&*format!("/v1/blocks/0x{zeros}"), 404, "not_found"),
+        ("/v1/blocks/18446744073709551616", 400, "bad_block_id"),
+        ("/v1/blocks/-1", 400, "bad_block_id"),
+        ("/v1/blocks/%F0%9F%98%80", 400, "bad_block_id"),
+        ("/v1/blocks?limit=0", 400, "bad_limit"),
+        ("/v1/blocks?limit=1001", 400, "bad_limit"),
+        ("/v1/blocks?limit=x", 400, "bad_query"),
+        ("/v1/blocks?colour=red", 400, "bad_query"),
+        ("/v1/transactions/0x12", 400, "bad_hash"),
+        (&*format!("/v1/transactions/{zeros}"), 404, "not_found"),
+        ("/v1/accounts/0x12", 400, "bad_address"),
+        (
+            "/v1/accounts/0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+            400,
+            "bad_address",
+        ),
+        ("/v1/nothing", 404, "not_found"),
+        ("/", 404, "not_found"),
+    ] {
+        server.refuses("GET", path, "", status, code);
+    }
+    server.refuses("DELETE", "/v1/status", "", 405, "method_not_allowed");
+}
+
+#[test]
+fn submissions_carry_the_pools_reason_with_both_numbers() {
+    let server = Server::start(refuse);
+    let (raw, _) = signed();
+    // The vectors are for chain id 1337, regtest's is 1338: refused before the pool.
+    let problem = server.refuses("POST", "/v1/transactions", &raw, 400, "wrong_chain_id");
+    assert_eq!(
+        (&problem["want"], &problem["got"]),
+        (&"1338".into(), &"1337".into())
+    );
+    let own = signed_for_regtest();
+    let problem = server.refuses("POST", "/v1/transactions", &own, 422, "nonce_too_low");
+    assert_eq!(
+        (&problem["want"], &problem["got"]),
+        (&"7".into(), &"3".into())
+    );
+    assert!(problem["detail"].as_str().unwrap().contains("nonce is 3"));
+}
+
+#[test]
+fn a_transaction_is_taken_in_every_form() {
+    let server = Server::start(take);
+    let raw = signed_for_regtest();
+    for body in [
+        raw.clone(),
+        raw.trim_start_matches("0x").to_owned(),
+        format!("\"{raw}\""),
+        format!("{{\"raw\": \"{raw}\"}}\n"),
+    ] {
+        let (status, taken) = server.ask("POST", "/v1/transactions", &body);
+        assert_eq!((status, &taken["durable"]), (202, &false.into()), "{taken}");
+        assert_eq!(taken["hash"].as_str().unwrap().len(), 66);
+    }
+}
+
+#[test]
+fn what_is_no_transaction_is_refused() {
+    let server = Server::start(take);
+    let deep = "[".repeat(200_000);
+    for (body, status, code) in [
+        ("", 400, "transaction_malformed"),
+        ("0xzz", 400, "bad_body"),
+        ("0x0", 400, "bad_body"),
+        ("{\"raw\":", 400, "bad_body"),
+        ("{\"raw\": 1}", 400, "bad_body"),
+        ("[1]", 400, "bad_body"),
+        (&*deep, 400, "bad_body"),
+        ("0x02c0", 400, "transaction_malformed"),
+        ("0x03c0", 400, "transaction_type_unsupported"),
+        (&*"00".repeat(140_000), 400, "transaction_too_large"),
+        (&*"00".repeat(600_000), 413, "body_too_large"),
+    ] {
+        server.refuses("POST", "/v1/transactions", body, status, code);
+    }
+    let (status, _) = server.raw(
+        b"POST /v1/transactions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+          Content-Length: 2\r\n\r\n\xff\xfe",
+    );
+    assert_eq!(status, 400);
+}
+
+#[test]
+fn only_known_hosts_are_answered() {
+    let server = Server::start(take);
+    for (line, want) in [
+        ("Host: localhost:8545\r\n", 200),
+        ("Host: 127.0.0.1\r\n", 200),
+        ("Host: [::1]:1\r\n", 200),
+        ("Host: NODE.example\r\n", 200),
+        ("Host: evil.example\r\n", 403),
+        ("Host: localhost.evil.example\r\n", 403),
+        ("Host: 127.0.0.1.evil.example:80\r\n", 403),
+        ("", 403),
+    ] {
+        let request = format!("GET /v1/status HTTP/1.1\r\n{line}Connection: close\r\n\r\n");
+        assert_eq!(server.raw(request.as_bytes()).0, want, "{line:?}");
+    }
+    assert!(host::is_allowed("anything", &["*".into()]));
+}
+
+/// The transfer of a dev account on regtest, signed here.
+fn signed_for_regtest() -> String {
+    use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+    use alloy_eips::eip2718::Encodable2718;
+    use secp256k1::{Message, SecretKey, ecdsa::RecoverableSignature};
+
+    let transfer = TxEip1559 {
+        chain_id: 1338,
+        gas_limit: 21_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: chain::Address::repeat_byte(7).into(),
+        value: chain::U256::from(1),
+        ..TxEip1559::default()
+    };
+    let key = SecretKey::from_secret_bytes([7; 32]).unwrap();
+    let message = Message::from_digest(transfer.signature_hash().0);
+    let signature = RecoverableSignature::sign_ecdsa_recoverable(message, &key);
+    let (parity, compact) = signature.serialize_compact();
+    let signature =
+        alloy_primitives::Signature::from_bytes_and_parity(&compact, parity.to_u8() == 1);
+    let envelope = TxEnvelope::from(transfer.into_signed(signature));
+    let bytes = envelope.encoded_2718();
+    bytes
+        .iter()
+        .fold(String::from("0x"), |out, byte| format!("{out}{byte:02x}"))
+}
