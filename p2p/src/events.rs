@@ -10,6 +10,10 @@ use crate::gossip::GossipToken;
 /// What the task is asked to do. Something that can no longer be done (a peer gone, a ticket
 /// lapsed) is dropped without an error, but for [`Command::Send`].
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once, through a queue: a box costs more"
+)]
 pub enum Command {
     /// Ask a peer. Ends in exactly one [`Event::Response`] or [`Event::Failed`] with this id.
     Send {
@@ -54,6 +58,10 @@ pub enum Command {
 
 /// What happened.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once, through a queue: a box costs more"
+)]
 pub enum Event {
     /// A peer has shown that it speaks our protocol. Nothing else comes from it before this.
     Connected {
@@ -146,4 +154,15 @@ pub enum Failure {
     /// Too many requests to this peer are under way; this one was not sent.
     #[error("too many requests to this peer are under way")]
     Busy,
+}
+
+/// Why a command was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The queue of commands is full.
+    #[error("the network has too many commands waiting")]
+    Full,
+    /// The task has ended.
+    #[error("the network has ended")]
+    Ended,
 }

@@ -116,6 +116,10 @@ mod tests {
 
     use super::*;
 
+    fn block() -> Gossip {
+        Gossip::decode_block(&Block::default().encode()).unwrap()
+    }
+
     fn message(topic: TopicHash, data: Vec<u8>) -> Message {
         Message {
             source: None,
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn the_topic_decides_what_the_bytes_are() {
         let topics = Topics::new("/lignum/00000000/1");
-        let block = Gossip::Block(Block::default());
+        let block = block();
         let transaction = Gossip::Transaction(vec![2; 50]);
         for gossip in [block.clone(), transaction.clone()] {
             let topic = topics.of(&gossip);
@@ -163,7 +167,7 @@ mod tests {
             Topics::new("/lignum/00000000/1"),
             Topics::new("/lignum/00000001/1"),
         );
-        let block = Gossip::Block(Block::default());
+        let block = block();
         assert_ne!(one.of(&block), two.of(&block));
     }
 }

@@ -27,7 +27,7 @@ mod swarm;
 mod tests;
 
 pub use address::{AddressError, listen_addresses};
-pub use events::{Command, Event, Failure};
+pub use events::{Command, Event, Failure, Refused};
 pub use gossip::GossipToken;
 pub use identity::{Identity, IdentityError};
 pub use spec::{FetchError, fetch_spec};

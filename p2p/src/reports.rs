@@ -2,7 +2,7 @@
 //!
 //! The other half of the task in `swarm`, which calls it. Nothing here waits.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use chain::{
     effect::Verdict,
@@ -70,7 +70,7 @@ impl Task {
                 reason: Err(error),
                 ..
             } => {
-                self.warn(format!("no longer listening on {addresses:?}: {error}"));
+                self.warn(&format!("no longer listening on {addresses:?}: {error}"));
             }
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::debug!(%error, "a listener failed to accept");
@@ -86,13 +86,13 @@ impl Task {
         match self.bootnodes.failed(connection, now) {
             // At first, and then ever more rarely: a bootnode may be away for days.
             Some((address, failures)) if failures.is_power_of_two() => {
-                self.warn(format!(
+                self.warn(&format!(
                     "bootnode {address} not reached: {}",
                     behaviour::causes(error)
                 ));
             }
             Some(_) => {}
-            None => self.warn(format!("not reached: {}", behaviour::causes(error))),
+            None => self.warn(&format!("not reached: {}", behaviour::causes(error))),
         }
     }
 
@@ -101,16 +101,20 @@ impl Task {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.identified(peer_id, &info.protocols, now);
             }
+            // A joiner that only fetches the spec does not know pings, and needs not.
+            BehaviourEvent::Ping(ping::Event {
+                result: Ok(_) | Err(ping::Failure::Unsupported),
+                ..
+            }) => {}
             BehaviourEvent::Ping(ping::Event {
                 peer,
-                connection,
                 result: Err(error),
+                ..
             }) => {
-                // A joiner that only fetches the spec does not answer pings, and needs not.
-                if !matches!(error, ping::Failure::Unsupported) {
-                    tracing::debug!(%peer, %error, "closed: no answer to a ping");
-                    self.swarm.close_connection(connection);
-                }
+                // Gone at once: a dead connection may take a quarter of an hour to end.
+                tracing::debug!(%peer, %error, "closed: no answer to a ping");
+                self.hang_up(peer);
+                self.gone(peer, now);
             }
             BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
@@ -122,14 +126,17 @@ impl Task {
                 peer,
                 message: rr::Message::Request { channel, .. },
                 ..
-            }) => {
-                if self.peers.take_spec(&peer) {
-                    let spec = self.spec.clone();
-                    // The error means that the stranger has gone.
-                    let _ = self.swarm.behaviour_mut().spec.send_response(channel, spec);
-                }
-            }
+            }) => self.give_spec(peer, channel),
             _ => {}
+        }
+    }
+
+    /// Dropping the channel declines: nobody needs the spec that often.
+    fn give_spec(&mut self, id: PeerId, channel: rr::ResponseChannel<Arc<str>>) {
+        if self.peers.take_spec(&id) {
+            let spec = self.spec.clone();
+            // The error means that the stranger has gone.
+            let _ = self.swarm.behaviour_mut().spec.send_response(channel, spec);
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    Command, Event, Identity,
+    Command, Event, Identity, Refused,
     address::{self, AddressError, Socket, Target},
     behaviour::{self, Behaviour, BehaviourEvent},
     gossip::Topics,
@@ -121,10 +121,14 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Gives a command without waiting; the error hands it back when the queue is full or the
-    /// task has ended.
-    pub fn send(&self, command: Command) -> Result<(), mpsc::error::TrySendError<Command>> {
-        self.commands.try_send(command)
+    /// Gives a command without waiting. What is refused is lost.
+    pub fn send(&self, command: Command) -> Result<(), Refused> {
+        self.commands
+            .try_send(command)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Refused::Full,
+                mpsc::error::TrySendError::Closed(_) => Refused::Ended,
+            })
     }
 
     /// A sender of commands of its own. It does not keep the task alive.

@@ -174,7 +174,7 @@ impl Task {
             Command::Disconnect { peer } => self.disconnect(peer),
             Command::Dial(text) => match address::parse(&text, self.loopback_only) {
                 Ok(target) => drop(self.dial(target)),
-                Err(error) => self.warn(error.to_string()),
+                Err(error) => self.warn(&error.to_string()),
             },
             Command::Shutdown => unreachable!("the loop ends on it"),
         }
@@ -228,7 +228,7 @@ impl Task {
                 gossipsub::PublishError::Duplicate
                 | gossipsub::PublishError::NoPeersSubscribedToTopic,
             ) => {}
-            Err(error) => self.warn(format!("a message was not published: {error}")),
+            Err(error) => self.warn(&format!("a message was not published: {error}")),
         }
     }
 
@@ -272,7 +272,7 @@ impl Task {
             Ok(()) => Some(connection),
             Err(DialError::DialPeerConditionFalse(_) | DialError::NoAddresses) => None,
             Err(error) => {
-                self.warn(format!("not dialled: {}", behaviour::causes(&error)));
+                self.warn(&format!("not dialled: {}", behaviour::causes(&error)));
                 None
             }
         }
@@ -294,7 +294,7 @@ impl Task {
         }
     }
 
-    pub(crate) fn warn(&mut self, text: String) {
+    pub(crate) fn warn(&mut self, text: &str) {
         tracing::debug!("{text}");
         self.made.push(Event::Warning(
             text.chars().take(WARNING_CHARS_MAX).collect(),

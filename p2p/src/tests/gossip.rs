@@ -10,7 +10,7 @@ fn block(nonce: u32) -> Gossip {
     let mut block = Block::default();
     block.header.pow.nonce = nonce;
     block.body.0 = vec![vec![7; 1_000]; 100];
-    Gossip::Block(block)
+    Gossip::decode_block(&block.encode()).unwrap()
 }
 
 impl Node {
