@@ -193,9 +193,10 @@ impl Forest {
     }
 
     /// Bodies wanted on the paths to headers that outrank the head, best header first, lowest
-    /// first, at most `window` blocks above each path's lowest unexecuted one.
-    pub fn wanted_bodies(&self, window: usize) -> Vec<EntryId> {
-        let mut out = Vec::new();
+    /// first, at most `window` blocks above each path's lowest unexecuted one; of those for which
+    /// `can_come` is true the first `window`, each once.
+    pub fn wanted_bodies(&self, window: usize, can_come: impl Fn(EntryId) -> bool) -> Vec<EntryId> {
+        let (mut out, mut seen) = (Vec::new(), BTreeSet::new());
         for tip in self.candidates() {
             let frontier = self.frontier(tip);
             let last = self.tree[frontier]
@@ -207,7 +208,9 @@ impl Forest {
                 .ancestor(tip, last.min(self.tree[tip].id().height));
             let path = self.tree.branch(top, self.tree[frontier].parent);
             let missing = path.into_iter().rev();
-            out.extend(missing.filter(|id| self.tree[*id].stage == Stage::Header));
+            out.extend(missing.filter(|id| {
+                self.tree[*id].stage == Stage::Header && seen.insert(*id) && can_come(*id)
+            }));
             if out.len() >= window {
                 break;
             }

@@ -2,7 +2,10 @@
 //!
 //! The same contract as the engines on disk; a snapshot is a pointer to an immutable version.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
     block::Body,
@@ -88,7 +91,8 @@ impl Inner {
             changes: None,
             receipts: None,
         };
-        if self.records.insert(hash, record).is_none() {
+        if let Entry::Vacant(place) = self.records.entry(hash) {
+            place.insert(record);
             self.order.push(hash);
         }
     }

@@ -95,12 +95,7 @@ impl<S: Clone> States<S> {
         forest: &Forest,
         db: &dyn Reader,
     ) -> Result<Arc<ChangeSet>, StoreError> {
-        // A version that was restored rather than executed has an empty change set.
-        if let Some(version) = self
-            .versions
-            .get(&id)
-            .filter(|v| *v.changes != ChangeSet::default())
-        {
+        if let Some(version) = self.versions.get(&id) {
             return Ok(Arc::clone(&version.changes));
         }
         let hash = forest.tree()[id].id().hash;

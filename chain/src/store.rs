@@ -4,7 +4,7 @@
 //! durable before anything else the step asked for. Implemented by `memory` here and by the
 //! engines in the node crate.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -84,8 +84,15 @@ impl Batch {
     }
 
     /// Appends a later batch, so that both are committed as one.
+    ///
+    /// A store writes bodies before it drops any, so a body that comes back after it was given up
+    /// is taken off the list of those dropped.
     pub fn append(&mut self, later: Batch) {
         self.headers.extend(later.headers);
+        if !self.dropped.is_empty() {
+            let back: BTreeSet<_> = later.bodies.iter().map(|(id, _)| *id).collect();
+            self.dropped.retain(|id| !back.contains(id));
+        }
         self.bodies.extend(later.bodies);
         self.dropped.extend(later.dropped);
         self.executed.extend(later.executed);

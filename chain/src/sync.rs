@@ -3,7 +3,7 @@
 //! Bookkeeping of what was asked of whom, and when; decides what to ask next. Serving others is
 //! here too, as a pure function of a store snapshot. Called by `node`, and `serve` by shells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
 
@@ -21,6 +21,8 @@ use crate::{
     },
     pool::PoolSnapshot,
     store::{Reader, StoreError},
+    transaction::CheckedTransaction,
+    tree::EntryId,
 };
 
 /// What we know of a peer, and what is under way with it.
@@ -31,11 +33,45 @@ struct PeerState {
     points: u32,
     headers_deadline_ms: Option<u64>,
     requests: usize,
+    /// Blocks it answered without, until its next status.
+    lacks: BTreeSet<BlockHash>,
     status_due_ms: u64,
     /// Not asked for blocks before this: it failed to deliver.
     rest_until_ms: u64,
     budget: u32,
     refill_due_ms: u64,
+}
+
+impl PeerState {
+    fn is_idle(&self, now: Time) -> bool {
+        self.requests < REQUESTS_PER_PEER && self.rest_until_ms <= now.monotonic_ms
+    }
+
+    fn may_have(&self, wanted: &Wanted) -> bool {
+        self.chain_work
+            .is_some_and(|chain_work| chain_work >= wanted.chain_work)
+            && !self.lacks.contains(&wanted.hash)
+    }
+}
+
+/// A block whose body we want.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    hash: BlockHash,
+    chain_work: U256,
+    bytes: usize,
+}
+
+impl Wanted {
+    fn new(forest: &Forest, id: EntryId) -> Self {
+        let entry = &forest.tree()[id];
+        let body_bytes = usize::try_from(entry.body_bytes).unwrap_or(BLOCKS_BYTES_MAX);
+        Self {
+            hash: entry.id().hash,
+            chain_work: entry.chain_work(),
+            bytes: HEADER_WIRE_BYTES + body_bytes,
+        }
+    }
 }
 
 /// A block asked for.
@@ -65,6 +101,7 @@ impl Sync {
                 points: 0,
                 headers_deadline_ms: None,
                 requests: 0,
+                lacks: BTreeSet::new(),
                 status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
                 rest_until_ms: 0,
                 budget: REQUEST_BUDGET,
@@ -103,6 +140,7 @@ impl Sync {
     pub fn claims(&mut self, peer: Peer, chain_work: U256) {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.chain_work = Some(chain_work);
+            state.lacks.clear();
         }
     }
 
@@ -157,7 +195,6 @@ impl Sync {
             Request::Headers(_) => state.headers_deadline_ms = None,
             Request::Blocks(hashes) => {
                 state.requests = state.requests.saturating_sub(1);
-                let before = self.flights.len();
                 for hash in hashes {
                     if self
                         .flights
@@ -165,9 +202,11 @@ impl Sync {
                         .is_some_and(|flight| flight.peer == peer)
                     {
                         self.flights.remove(hash);
+                        state.lacks.insert(*hash);
                     }
                 }
-                if self.flights.len() < before {
+                if state.lacks.len() > DOWNLOAD_WINDOW {
+                    state.lacks.clear();
                     state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
                 }
             }
@@ -187,50 +226,48 @@ impl Sync {
             .is_some_and(|flight| flight.peer == peer)
     }
 
-    /// Asks for the bodies that the forest wants, of peers that claim to have them.
+    /// Asks for the bodies that the forest wants, of peers that claim to have them. What nobody
+    /// can give now is left out and holds up nothing else (Rule F2).
     pub fn ask_blocks(&mut self, forest: &Forest, now: Time, out: &mut Vec<Effect>) {
-        let mut wanted = Vec::new();
-        for id in forest.wanted_bodies(DOWNLOAD_WINDOW) {
-            let entry = &forest.tree()[id];
-            if !self.flights.contains_key(&entry.id().hash) {
-                wanted.push((entry.id().hash, entry.chain_work(), entry.body_bytes));
-            }
+        if !self.peers.values().any(|state| state.is_idle(now)) {
+            return;
         }
-        let mut wanted = wanted.as_slice();
-        while let [(_, chain_work, _), ..] = wanted {
-            let Some(peer) = self.idlest_peer(*chain_work, now) else {
-                return;
+        let can_come = |id| {
+            let wanted = Wanted::new(forest, id);
+            !self.flights.contains_key(&wanted.hash) && self.idlest_peer(&wanted, now).is_some()
+        };
+        let ids = forest.wanted_bodies(DOWNLOAD_WINDOW, can_come);
+        let mut wanted: Vec<_> = ids.into_iter().map(|id| Wanted::new(forest, id)).collect();
+        while let Some(first) = wanted.first() {
+            let Some(peer) = self.idlest_peer(first, now) else {
+                wanted.remove(0);
+                continue;
             };
-            let (request, rest) = wanted.split_at(request_len(wanted));
-            let hashes: Vec<_> = request.iter().map(|(hash, _, _)| *hash).collect();
+            let state = self.peers.get_mut(&peer).expect("just found");
+            state.requests += 1;
+            let hashes = take_request(&mut wanted, state);
             let deadline_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
-            self.flights.extend(
-                hashes
-                    .iter()
-                    .map(|hash| (*hash, Flight { peer, deadline_ms })),
-            );
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.requests += 1;
-            }
+            let flight = Flight { peer, deadline_ms };
+            self.flights
+                .extend(hashes.iter().map(|hash| (*hash, flight)));
             out.push(Effect::Send {
                 to: peer,
                 request: Request::Blocks(hashes),
             });
-            wanted = rest;
         }
     }
 
-    fn idlest_peer(&self, chain_work: U256, now: Time) -> Option<Peer> {
-        let able = self.peers.iter().filter(|(_, state)| {
-            state.chain_work.is_some_and(|work| work >= chain_work)
-                && state.requests < REQUESTS_PER_PEER
-                && state.rest_until_ms <= now.monotonic_ms
-        });
+    fn idlest_peer(&self, wanted: &Wanted, now: Time) -> Option<Peer> {
+        let able = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.is_idle(now) && state.may_have(wanted));
         able.min_by_key(|(_, state)| state.requests)
             .map(|(peer, _)| *peer)
     }
 
-    /// Time-outs, refills, and a point forgiven from time to time. Returns peers whose status is due, and peers that let us wait.
+    /// Time-outs, refills, and a point forgiven from time to time. Returns peers whose status is
+    /// due, and peers that let us wait.
     pub fn tick(&mut self, now: Time) -> (Vec<Peer>, Vec<Peer>) {
         let mut late: Vec<Peer> = Vec::new();
         self.flights.retain(|_, flight| {
@@ -276,17 +313,21 @@ impl Sync {
     }
 }
 
-/// How many of the wanted blocks fit one request, by count and by the bytes of the answer.
-fn request_len(wanted: &[(BlockHash, U256, u32)]) -> usize {
-    let mut bytes = 0;
-    let fitting = wanted
-        .iter()
-        .take(BLOCKS_MAX / 2)
-        .take_while(|(_, _, body_bytes)| {
-            bytes += HEADER_WIRE_BYTES + usize::try_from(*body_bytes).unwrap_or(BLOCKS_BYTES_MAX);
-            bytes <= BLOCKS_BYTES_MAX
-        });
-    fitting.count().max(1)
+/// Takes out what one request to this peer asks for: as much as it may have and as fits, by
+/// count and by the bytes of the answer, and the first one in any case.
+fn take_request(wanted: &mut Vec<Wanted>, state: &PeerState) -> Vec<BlockHash> {
+    let (mut bytes, mut hashes) = (0, Vec::new());
+    wanted.retain(|wanted| {
+        let fits = hashes.len() < BLOCKS_MAX / 2
+            && state.may_have(wanted)
+            && (hashes.is_empty() || bytes + wanted.bytes <= BLOCKS_BYTES_MAX);
+        if fits {
+            bytes += wanted.bytes;
+            hashes.push(wanted.hash);
+        }
+        !fits
+    });
+    hashes
 }
 
 /// What a snapshot says to a peer's request; everything is bounded by `params`.
@@ -301,9 +342,14 @@ pub fn serve(
         Request::Headers(locator) => serve_headers(locator, db).map(Response::Headers),
         Request::Blocks(hashes) => serve_blocks(hashes, db).map(Response::Blocks),
         Request::Transactions(hashes) => {
+            let mut bytes = 0;
             let found = hashes.iter().filter_map(|hash| pool.get(hash));
+            let fitting = found.map(CheckedTransaction::bytes).take_while(|found| {
+                bytes += found.len();
+                bytes <= BLOCKS_BYTES_MAX
+            });
             Ok(Response::Transactions(
-                found.map(|found| found.bytes().to_vec()).collect(),
+                fitting.map(<[u8]>::to_vec).collect(),
             ))
         }
     }

@@ -3,4 +3,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod node_forks;
+mod node_rules;
 mod vectors;

@@ -154,11 +154,44 @@ impl Shell {
         self.input(Input::Connected(Peer(peer)));
     }
 
-    /// Headers as if asked for: an orphan of the first one's peer makes the node ask.
-    pub fn headers(&mut self, from: u64, blocks: &[CheckedBlock]) {
-        let headers = blocks.iter().map(|block| block.header().clone()).collect();
+    /// A peer's status: its head is this block.
+    pub fn claim(&mut self, from: u64, block: &CheckedBlock) {
+        let extension = &block.header().header().extension;
+        let mut status = self.node.status(self.now);
+        (status.height, status.head) = (extension.height, block.id().hash);
+        status.chain_work = extension.chain_work.to_le_bytes();
         let from = Peer(from);
-        self.input(Input::Headers { from, headers });
+        self.input(Input::Status { from, status });
+    }
+
+    /// Headers as an answer: a boast makes the node ask, and is taken back afterwards.
+    pub fn headers(&mut self, from: u64, blocks: &[CheckedBlock]) {
+        let mut status = self.node.status(self.now);
+        (status.head, status.chain_work) = (BlockHash([0xee; 32]), [0xff; 32]);
+        self.input(Input::Status {
+            from: Peer(from),
+            status,
+        });
+        let headers = blocks.iter().map(|block| block.header().clone()).collect();
+        self.input(Input::Headers {
+            from: Peer(from),
+            headers,
+        });
+        self.claim(from, blocks.last().unwrap());
+    }
+
+    /// Hashes asked of a peer as blocks, in order; forgets them.
+    pub fn asked_blocks(&mut self, of: u64) -> Vec<BlockHash> {
+        let (these, others) = std::mem::take(&mut self.out.sent)
+            .into_iter()
+            .partition(|(to, request)| to.0 == of && matches!(request, Request::Blocks(_)));
+        self.out.sent = others;
+        let these: Vec<(Peer, Request)> = these;
+        let lists = these.into_iter().filter_map(|(_, request)| match request {
+            Request::Blocks(hashes) => Some(hashes),
+            _ => None,
+        });
+        lists.flatten().collect()
     }
 
     /// Lets time pass, in whole seconds.

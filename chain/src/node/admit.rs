@@ -2,7 +2,7 @@
 //!
 //! Nothing here executes. A block joins the tree, its body is kept, and waiting orphans follow.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Node, Step};
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     effect::{Effect, Fault, Verdict},
     execution::Execution,
     forest::{Insert, Origin},
+    hash::BlockHash,
     message::Peer,
     params::EARLY_MAX,
     store::Stage,
@@ -32,19 +33,15 @@ impl<E: Execution> Node<E> {
         self.sync.arrived(&hash);
         let is_worth_relaying = self.forest.is_worth_relaying(block.header());
         // Sync may have brought the header first; the block is news all the same.
-        let awaits_body = self.forest.tree().find(&hash).is_some_and(|id| {
-            self.forest.tree()[id].stage == Stage::Header
-        });
+        let awaits_body = self.awaits_body(&hash);
         match self.insert(from, block, origin, step) {
             Insert::Joined(id) => {
                 self.connect_orphans(id, step);
-                if from.is_some() && is_worth_relaying {
-                    return Verdict::Accept;
-                }
-                self.unannounced.insert(id);
-                Verdict::Ignore
+                self.forward(from, id, is_worth_relaying)
             }
-            Insert::Known(_) if awaits_body && is_worth_relaying => Verdict::Accept,
+            Insert::Known(id) if awaits_body && origin == Origin::Unsolicited => {
+                self.forward(from, id, is_worth_relaying)
+            }
             Insert::Invalid(_) => Verdict::Reject,
             Insert::Known(_)
             | Insert::Orphan { .. }
@@ -52,6 +49,22 @@ impl<E: Execution> Node<E> {
             | Insert::Condemned
             | Insert::TooLow => Verdict::Ignore,
         }
+    }
+
+    /// Whether a block's header is in the tree and its body is not.
+    fn awaits_body(&self, hash: &BlockHash) -> bool {
+        let tree = self.forest.tree();
+        tree.find(hash)
+            .is_some_and(|id| tree[id].stage == Stage::Header)
+    }
+
+    /// Lets gossip forward a new block, or notes that it is to be announced by us.
+    fn forward(&mut self, from: Option<Peer>, id: EntryId, is_worth_relaying: bool) -> Verdict {
+        if from.is_some() && is_worth_relaying {
+            return Verdict::Accept;
+        }
+        self.unannounced.insert(id);
+        Verdict::Ignore
     }
 
     /// Offers a block to the forest and does what its answer asks for.
@@ -69,9 +82,13 @@ impl<E: Execution> Node<E> {
         match &insert {
             Insert::Joined(id) => {
                 step.batch.headers.push(Arc::clone(block.header().header()));
+                self.claimed_by(from, *id);
                 self.keep_body(from, *id, block, step);
             }
-            Insert::Known(id) => self.known_block(from, *id, block, step),
+            Insert::Known(id) => {
+                self.claimed_by(from, *id);
+                self.known_block(from, *id, block, step);
+            }
             Insert::Orphan { .. } => self.keep_orphan(from, block, origin, step),
             Insert::Early => self.keep_early(from, block),
             Insert::Invalid(_) => self.charge(from, Fault::InvalidBlock, step),
@@ -88,9 +105,10 @@ impl<E: Execution> Node<E> {
         block: CheckedBlock,
         step: &mut Step<'_>,
     ) {
+        let is_loaded = self.loading.remove(&id);
         match self.forest.tree()[id].stage {
             Stage::Header => self.keep_body(from, id, block, step),
-            Stage::Body if self.loading.remove(&id) => self.ready.insert(id, block),
+            Stage::Body if is_loaded => self.ready.insert(id, block),
             // Loaded after a reorg undid it: its transactions go back into the pool.
             Stage::Executed if from.is_none() => {
                 let head = self.forest.head();
@@ -99,6 +117,14 @@ impl<E: Execution> Node<E> {
                 }
             }
             Stage::Body | Stage::Executed | Stage::Invalid => {}
+        }
+    }
+
+    /// Who sends a block or header has it, and claims at least its work.
+    pub(super) fn claimed_by(&mut self, from: Option<Peer>, id: EntryId) {
+        if let Some(peer) = from {
+            let chain_work = self.forest.tree()[id].chain_work();
+            self.sync.claims_at_least(peer, chain_work);
         }
     }
 
@@ -135,7 +161,7 @@ impl<E: Execution> Node<E> {
     }
 
     /// Children that waited for a block join after it, and theirs after them.
-    fn connect_orphans(&mut self, id: EntryId, step: &mut Step<'_>) {
+    pub(super) fn connect_orphans(&mut self, id: EntryId, step: &mut Step<'_>) {
         let mut joined = vec![id];
         while let Some(parent) = joined.pop() {
             let hash = self.forest.tree()[parent].id().hash;
@@ -169,12 +195,25 @@ impl<E: Execution> Node<E> {
     /// Rule H5: kept aside until its time comes.
     fn keep_early(&mut self, from: Option<Peer>, block: CheckedBlock) {
         let known = self.early.iter().any(|(early, _)| early.id() == block.id());
-        if !known {
-            if self.early.len() >= EARLY_MAX {
-                self.early.remove(0);
-            }
-            self.early.push((block, from));
+        if known {
+            return;
         }
+        self.early.push((block, from));
+        if self.early.len() > EARLY_MAX {
+            let greediest = self.greediest_of_early();
+            let oldest = self.early.iter().position(|(_, from)| *from == greediest);
+            self.early.remove(oldest.expect("it has one at least"));
+        }
+    }
+
+    /// Who has the most early blocks here: a flood pushes out only its own sender's.
+    fn greediest_of_early(&self) -> Option<Peer> {
+        let mut counts: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
+        for (_, from) in &self.early {
+            *counts.entry(*from).or_default() += 1;
+        }
+        let greediest = counts.into_iter().max_by_key(|(_, count)| *count);
+        greediest.and_then(|(peer, _)| peer)
     }
 
     /// Offers the early blocks again.

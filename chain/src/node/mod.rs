@@ -150,6 +150,9 @@ impl<E: Execution> Node<E> {
             Input::Continue => {
                 self.continue_asked = false;
                 self.advance(step)?;
+                // The window has moved up, or another branch is the best one now.
+                self.sync
+                    .ask_blocks(&self.forest, step.now, &mut step.effects);
             }
             Input::Transactions { from, transactions } => {
                 return Ok(self.take_transactions(from, &transactions));

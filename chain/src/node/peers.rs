@@ -52,7 +52,8 @@ impl<E: Execution> Node<E> {
         }
         self.sync.claims(from, status.chain_work());
         let theirs = Rank::new(status.chain_work(), &status.head);
-        let ours = self.forest.tree()[self.forest.best_header()].rank();
+        // Compared with the head: the best header's bodies may never come.
+        let ours = self.forest.head_rank();
         if theirs > ours && self.forest.tree().find(&status.head).is_none() {
             self.ask_headers(from, step);
         }
@@ -113,11 +114,14 @@ impl<E: Execution> Node<E> {
             {
                 Insert::Joined(id) => {
                     step.batch.headers.push(Arc::clone(header.header()));
-                    let work = header.header().extension.chain_work;
-                    self.sync.claims_at_least(from, work);
+                    self.claimed_by(Some(from), id);
+                    self.connect_orphans(id, step);
                     last = Some(id);
                 }
-                Insert::Known(id) => last = Some(id),
+                Insert::Known(id) => {
+                    self.claimed_by(Some(from), id);
+                    last = Some(id);
+                }
                 Insert::Invalid(_) => {
                     self.charge(Some(from), Fault::InvalidBlock, step);
                     return None;
