@@ -10,7 +10,11 @@ use serde::Serialize;
 
 /// A problem, `application/problem+json`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Fields>);
+
+#[derive(Clone, Debug, Serialize)]
+struct Fields {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -26,7 +30,7 @@ pub struct Problem {
 impl Problem {
     /// A problem with a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Fields {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -34,7 +38,7 @@ impl Problem {
             code,
             want: None,
             got: None,
-        }
+        }))
     }
 
     /// A malformed part of a request.
@@ -47,15 +51,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    fn with(mut self, want: impl ToString, got: impl ToString) -> Self {
-        (self.want, self.got) = (Some(want.to_string()), Some(got.to_string()));
+    fn with(mut self, want: &impl ToString, got: &impl ToString) -> Self {
+        (self.0.want, self.0.got) = (Some(want.to_string()), Some(got.to_string()));
         self
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -82,7 +87,7 @@ impl From<TransactionError> for Problem {
         };
         let problem = Self::bad_request(code, error.to_string());
         match error {
-            TransactionError::ChainId { want, got } => problem.with(want, got),
+            TransactionError::ChainId { want, got } => problem.with(&want, &got),
             _ => problem,
         }
     }
@@ -97,7 +102,7 @@ impl From<PoolError> for Problem {
         };
         let problem = Self::new(status, error.code(), error.to_string());
         match error.numbers() {
-            Some((want, got)) => problem.with(want, got),
+            Some((want, got)) => problem.with(&want, &got),
             None => problem,
         }
     }

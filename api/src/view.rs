@@ -15,7 +15,7 @@ const SUGGESTED_TIP: u64 = 1_000_000_000;
 /// The bytes that hex digits stand for, with or without `0x`.
 pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let value = |digit: u8| {

@@ -1,2 +1,24 @@
-//! Placeholder.
-fn main() {}
+//! The `lignum` binary: one process that is a node, or a verb that talks to one.
+//!
+//! The only crate that knows all others. `shell` runs the core; each verb is a file of its own.
+
+mod cli;
+mod config;
+mod devnet;
+mod failure;
+mod network;
+mod shell;
+mod store;
+mod verbs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("lignum: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -48,10 +48,13 @@ impl Ready {
     }
 }
 
+/// One sender's bodies, oldest first, and their bytes together.
+type Account = (VecDeque<(EntryId, u64)>, u64);
+
 /// Stored bodies of side branches, by who sent them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SideBodies {
-    by_peer: BTreeMap<Option<Peer>, (VecDeque<(EntryId, u64)>, u64)>,
+    by_peer: BTreeMap<Option<Peer>, Account>,
     total: u64,
 }
 

@@ -1,0 +1,40 @@
+//! The command line: which verbs there are. What they do is in `verbs`.
+
+use clap::{Parser, Subcommand};
+
+use crate::{failure::Failure, verbs};
+
+/// A proof-of-work blockchain node for networks you run yourself.
+#[derive(Parser)]
+#[command(name = "lignum", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a data directory for a network
+    Init(verbs::init::Args),
+    /// Run a node
+    Node(Box<verbs::node::Args>),
+    /// Run a network of several nodes on this machine
+    Devnet(verbs::devnet::Args),
+    /// Show where a node stands
+    Status(verbs::status::Args),
+    /// Balances and transfers
+    Wallet(verbs::wallet::Args),
+}
+
+/// Parses the command line and runs the verb.
+///
+/// A malformed command line ends the process with exit code 2 and clap's explanation.
+pub fn run() -> Result<(), Failure> {
+    match Cli::parse().verb {
+        Verb::Init(args) => verbs::init::run(&args),
+        Verb::Node(args) => verbs::node::run(*args),
+        Verb::Devnet(args) => verbs::devnet::run(&args),
+        Verb::Status(args) => verbs::status::run(&args),
+        Verb::Wallet(args) => verbs::wallet::run(args),
+    }
+}

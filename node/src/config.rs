@@ -1,0 +1,152 @@
+//! A node's settings: flags win, then the environment, then the file.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    failure::{Exit, Failure},
+    verbs::node::Args,
+};
+
+/// Peer-to-peer port unless told otherwise.
+pub const PORT: u16 = 30777;
+/// HTTP port unless told otherwise.
+pub const HTTP_PORT: u16 = 8545;
+
+/// The keys of the configuration file, those of the flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct FileConfig {
+    datadir: Option<PathBuf>,
+    network: Option<String>,
+    port: Option<u16>,
+    bootnodes: Option<Vec<String>>,
+    mine: Option<bool>,
+    threads: Option<usize>,
+    throttle: Option<u8>,
+    beneficiary: Option<String>,
+    tag: Option<String>,
+    log_level: Option<String>,
+    log_format: Option<String>,
+    #[serde(default)]
+    http: HttpConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpConfig {
+    addr: Option<IpAddr>,
+    port: Option<u16>,
+    vhosts: Option<Vec<String>>,
+}
+
+/// What a node runs with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where its data is; the platform's place for the network if absent.
+    pub datadir: Option<PathBuf>,
+    /// The network's name or spec file, if one was given.
+    pub network: Option<String>,
+    /// Peer-to-peer port.
+    pub port: u16,
+    /// Whom to dial.
+    pub bootnodes: Vec<String>,
+    /// Address the HTTP API binds.
+    pub http_addr: IpAddr,
+    /// Port of the HTTP API.
+    pub http_port: u16,
+    /// Host names it answers to, beside this machine's own.
+    pub http_vhosts: Vec<String>,
+    /// Whether it mines.
+    pub mine: bool,
+    /// Mining threads.
+    pub threads: usize,
+    /// Share of its time that each mining thread works, in percent.
+    pub throttle: u8,
+    /// Who is paid.
+    pub beneficiary: Option<String>,
+    /// The miner's tag.
+    pub tag: String,
+    /// Filter of log lines.
+    pub log_level: String,
+    /// `text` or `json`.
+    pub log_format: String,
+}
+
+impl Settings {
+    /// Joins flags and environment (which clap has joined already) with the file.
+    pub fn resolve(args: &Args) -> Result<Self, Failure> {
+        let file = args
+            .config
+            .as_deref()
+            .map(read)
+            .transpose()?
+            .unwrap_or_default();
+        Ok(Self {
+            datadir: args.datadir.clone().or(file.datadir),
+            network: args.network.clone().or(file.network),
+            port: args.port.or(file.port).unwrap_or(PORT),
+            bootnodes: args
+                .bootnodes
+                .clone()
+                .or(file.bootnodes)
+                .unwrap_or_default(),
+            http_addr: args
+                .http_addr
+                .or(file.http.addr)
+                .unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            http_port: args.http_port.or(file.http.port).unwrap_or(HTTP_PORT),
+            http_vhosts: args
+                .http_vhosts
+                .clone()
+                .or(file.http.vhosts)
+                .unwrap_or_default(),
+            mine: args.mine || file.mine.unwrap_or(false),
+            threads: args.threads.or(file.threads).unwrap_or(1),
+            throttle: args.throttle.or(file.throttle).unwrap_or(100),
+            beneficiary: args.beneficiary.clone().or(file.beneficiary),
+            tag: args.tag.clone().or(file.tag).unwrap_or_default(),
+            log_level: args
+                .log_level
+                .clone()
+                .or(file.log_level)
+                .unwrap_or("info".into()),
+            log_format: args
+                .log_format
+                .clone()
+                .or(file.log_format)
+                .unwrap_or("text".into()),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<FileConfig, Failure> {
+    let failure = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::Config,
+            format!("configuration {}: {error}", path.display()),
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failure(&error))?;
+    toml::from_str(&text).map_err(|error| failure(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_the_flags_keys_and_no_others() {
+        let file: FileConfig =
+            toml::from_str("port = 1\nlog-level = \"debug\"\n[http]\nport = 2\n").unwrap();
+        assert_eq!((file.port, file.http.port), (Some(1), Some(2)));
+        let error = toml::from_str::<FileConfig>("prot = 1")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("prot"), "{error}");
+    }
+}

@@ -1,0 +1,7 @@
+//! A network of several node processes on this machine, and one supervisor that starts them.
+
+pub mod client;
+pub mod console;
+pub mod endpoints;
+pub mod stop;
+pub mod supervisor;

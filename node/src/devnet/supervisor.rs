@@ -1,0 +1,273 @@
+//! The supervisor: starts the nodes of a devnet, restarts one that dies, ends all of them.
+//!
+//! Each child holds the other end of a pipe and stops when it closes, so children end with
+//! their supervisor however it ends. Ctrl-C reaches the supervisor alone.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    net::{TcpListener, UdpSocket},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::endpoints::Endpoints;
+use crate::failure::{Exit, Failure};
+
+/// How long a node may take until it answers.
+const START_TIME_OUT: Duration = Duration::from_secs(60);
+/// How long a node may take to stop before it is killed.
+const STOP_TIME_OUT: Duration = Duration::from_secs(15);
+/// A node that dies this often, each time soon after its start, is given up.
+const RESTARTS_MAX: u32 = 5;
+/// A node that lives this long has started well.
+const GOOD_LIFE: Duration = Duration::from_secs(20);
+/// Ports tried above the one asked for.
+const PORTS_TRIED: u16 = 200;
+
+/// What all nodes of a devnet have in common.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The devnet's directory.
+    pub directory: PathBuf,
+    /// The chain spec file.
+    pub spec: PathBuf,
+    /// Mining threads of each node.
+    pub threads: usize,
+    /// Share of its time that each thread works, in percent.
+    pub throttle_percent: u8,
+}
+
+/// One node process.
+pub struct NodeProcess {
+    number: u32,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    child: Child,
+    started: Instant,
+    early_deaths: u32,
+    /// Where it listens.
+    pub endpoints: Endpoints,
+}
+
+/// The ports of one node; 0 lets the system choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Peer-to-peer, TCP and UDP.
+    pub p2p: u16,
+    /// HTTP.
+    pub http: u16,
+}
+
+impl Ports {
+    /// The first free ports from these on; 0 stays 0.
+    pub fn free_from(wanted: Ports) -> Result<Self, Failure> {
+        let p2p = first_free(wanted.p2p, |port| {
+            TcpListener::bind(("127.0.0.1", port)).is_ok()
+                && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        });
+        let http = first_free(wanted.http, |port| {
+            TcpListener::bind(("127.0.0.1", port)).is_ok()
+        });
+        match (p2p, http) {
+            (Some(p2p), Some(http)) => Ok(Self { p2p, http }),
+            (None, _) => Err(no_port(wanted.p2p, "--port")),
+            (_, None) => Err(no_port(wanted.http, "--http.port")),
+        }
+    }
+
+    /// The ports after these; 0 stays 0.
+    pub fn next(self) -> Self {
+        let next = |port: u16| if port == 0 { 0 } else { port.saturating_add(1) };
+        Self {
+            p2p: next(self.p2p),
+            http: next(self.http),
+        }
+    }
+}
+
+fn first_free(from: u16, is_free: impl Fn(u16) -> bool) -> Option<u16> {
+    if from == 0 {
+        return Some(0);
+    }
+    (from..=from.saturating_add(PORTS_TRIED)).find(|port| is_free(*port))
+}
+
+fn no_port(from: u16, flag: &str) -> Failure {
+    let last = from.saturating_add(PORTS_TRIED);
+    Failure::new(
+        Exit::PortInUse,
+        format!("ports {from} to {last} are all in use: choose others with {flag}"),
+    )
+}
+
+impl NodeProcess {
+    /// Starts node `number` and waits until it listens.
+    pub fn start(
+        plan: &Plan,
+        number: u32,
+        ports: Ports,
+        bootnodes: &[String],
+    ) -> Result<Self, Failure> {
+        let directory = plan.directory.join(format!("node-{number}"));
+        fs::create_dir_all(&directory)?;
+        let text = |path: &Path| path.display().to_string();
+        let mut arguments: Vec<String> =
+            vec!["node".into(), "--supervised".into(), "--mine".into()];
+        let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+        flag("--datadir", text(&directory));
+        flag("--network", text(&plan.spec));
+        flag("--port", ports.p2p.to_string());
+        flag("--http.port", ports.http.to_string());
+        flag("--threads", plan.threads.to_string());
+        flag("--throttle", plan.throttle_percent.to_string());
+        flag("--beneficiary", format!("dev:{}", 9 + number));
+        flag("--tag", format!("node {number}"));
+        if !bootnodes.is_empty() {
+            flag("--bootnodes", bootnodes.join(","));
+        }
+        let child = spawn(&directory, &arguments)?;
+        let mut process = Self {
+            number,
+            directory,
+            arguments,
+            child,
+            started: Instant::now(),
+            early_deaths: 0,
+            endpoints: Endpoints {
+                http: String::new(),
+                p2p: Vec::new(),
+                pid: 0,
+            },
+        };
+        process.wait_until_up()?;
+        Ok(process)
+    }
+
+    fn wait_until_up(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + START_TIME_OUT;
+        while Instant::now() < deadline {
+            let endpoints = Endpoints::read(&self.directory);
+            if let Some(endpoints) = endpoints.filter(|found| found.pid == self.child.id()) {
+                self.endpoints = endpoints;
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                let code = status
+                    .code()
+                    .and_then(|code| u8::try_from(code).ok())
+                    .unwrap_or(1);
+                let reason = self.last_log_line();
+                return Err(Failure::with_code(
+                    code,
+                    format!("node {}: {reason}", self.number),
+                ));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let log = self.log().display().to_string();
+        Err(Failure::new(
+            Exit::Other,
+            format!("node {} does not answer; see {log}", self.number),
+        ))
+    }
+
+    /// Looks after the process: one that has died is started again. Returns what to print.
+    pub fn look_after(&mut self) -> Result<Option<String>, Failure> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(None);
+        };
+        let is_early = self.started.elapsed() < GOOD_LIFE;
+        self.early_deaths = if is_early { self.early_deaths + 1 } else { 0 };
+        let (number, how) = (self.number, describe(status));
+        if self.early_deaths >= RESTARTS_MAX {
+            let (reason, log) = (self.last_log_line(), self.log().display().to_string());
+            return Err(Failure::new(
+                Exit::Other,
+                format!("node {number} {how} {RESTARTS_MAX} times in a row: {reason} (see {log})"),
+            ));
+        }
+        self.child = spawn(&self.directory, &self.arguments)?;
+        self.started = Instant::now();
+        self.wait_until_up()?;
+        Ok(Some(format!(
+            "node {number} {how}; started again, {}",
+            self.endpoints.http
+        )))
+    }
+
+    /// Asks the process to stop, by closing its pipe.
+    pub fn ask_to_stop(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for the end of the process, and kills it if that takes too long.
+    pub fn wait_for_end(&mut self) {
+        let deadline = Instant::now() + STOP_TIME_OUT;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        // It ended by itself in the meantime, or it ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.join("lignum.log")
+    }
+
+    fn last_log_line(&self) -> String {
+        let Ok(file) = File::open(self.log()) else {
+            return "no log".to_owned();
+        };
+        let last = BufReader::new(file).lines().map_while(Result::ok).last();
+        last.unwrap_or_else(|| "the log is empty".to_owned())
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.ask_to_stop();
+        self.wait_for_end();
+    }
+}
+
+fn spawn(directory: &Path, arguments: &[String]) -> Result<Child, Failure> {
+    Endpoints::remove(directory);
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("lignum.log"))?;
+    let child = Command::new(std::env::current_exe()?)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()?;
+    Ok(child)
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by signal {signal}"),
+        (None, Some(code)) => format!("ended with exit code {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Sleeps, but not longer than until `stop` is set.
+pub fn sleep_unless(stop: &AtomicBool, duration: Duration) {
+    let deadline = Instant::now() + duration;
+    while Instant::now() < deadline && !stop.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,343 @@
+//! Between the network and the core: bytes have become messages, here they become inputs.
+//!
+//! Each message is checked on rayon's threads before the core sees it, a bounded number at a
+//! time; the core's outgoing messages become commands. Runs as one task.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chain::{BlockHash, ChainSpec, Fault, Gossip, Input, Peer, Request, Response, Ticket, sync};
+use p2p::{Command, Event, Failure, GossipToken};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::{debug, info, warn};
+
+use super::{
+    check,
+    core::{Message, Outgoing},
+    view::View,
+};
+
+/// Messages being checked at a time.
+const CHECKS_MAX: usize = 32;
+
+/// What the bridge is given.
+pub struct Bridge {
+    /// The network's parameters.
+    pub spec: Arc<ChainSpec>,
+    /// To the core.
+    pub inbox: mpsc::Sender<Message>,
+    /// From the core.
+    pub outgoing: mpsc::Receiver<Outgoing>,
+    /// From the network.
+    pub events: mpsc::Receiver<Event>,
+    /// To the network.
+    pub network: mpsc::Sender<Command>,
+    /// For answers to peers.
+    pub views: watch::Receiver<Arc<View>>,
+}
+
+/// The bridge and the requests that are under way.
+struct Running {
+    bridge: Bridge,
+    requests: BTreeMap<u64, Request>,
+    next_request: u64,
+    checks: Arc<Semaphore>,
+}
+
+impl Bridge {
+    /// Runs until the core or the network is gone.
+    pub async fn run(self) {
+        let checks = Arc::new(Semaphore::new(CHECKS_MAX));
+        let mut running = Running {
+            bridge: self,
+            requests: BTreeMap::new(),
+            next_request: 0,
+            checks,
+        };
+        loop {
+            let goes_on = tokio::select! {
+                event = running.bridge.events.recv() => match event {
+                    Some(event) => running.take_event(event).await,
+                    None => false,
+                },
+                outgoing = running.bridge.outgoing.recv() => match outgoing {
+                    Some(outgoing) => { running.take_outgoing(outgoing).await; true }
+                    None => false,
+                },
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+}
+
+impl Running {
+    /// `false` when the core is gone.
+    async fn take_event(&mut self, event: Event) -> bool {
+        match event {
+            Event::Connected {
+                peer,
+                id,
+                address,
+                inbound,
+            } => {
+                info!(peer = peer.0, id, address, inbound, "connected");
+                return self.input(Input::Connected(peer)).await;
+            }
+            Event::Disconnected { peer } => {
+                info!(peer = peer.0, "disconnected");
+                return self.input(Input::Disconnected(peer)).await;
+            }
+            Event::Gossip {
+                peer,
+                token,
+                message,
+            } => self.take_gossip(peer, token, message).await,
+            Event::Request {
+                peer,
+                ticket,
+                request,
+            } => {
+                let ticket = Ticket(ticket);
+                return self
+                    .input(Input::Request {
+                        from: peer,
+                        ticket,
+                        request,
+                    })
+                    .await;
+            }
+            Event::Response { peer, id, response } => {
+                if let Some(request) = self.requests.remove(&id) {
+                    self.take_response(peer, request, response).await;
+                }
+            }
+            Event::Failed { peer, id, reason } => {
+                debug!(peer = peer.0, "a request failed: {reason}");
+                if let Some(request) = self.requests.remove(&id) {
+                    return self.take_failure(peer, request, reason).await;
+                }
+            }
+            Event::Malformed { peer } => {
+                let fault = Fault::Malformed;
+                return self
+                    .input(Input::Refused {
+                        from: peer,
+                        hash: None,
+                        fault,
+                    })
+                    .await;
+            }
+            Event::WrongNetwork {
+                id,
+                address,
+                theirs,
+            } => {
+                warn!(
+                    id,
+                    address, theirs, "refused a peer of another network: its genesis differs"
+                );
+            }
+            Event::Warning(text) => warn!("{text}"),
+        }
+        true
+    }
+
+    async fn input(&self, input: Input) -> bool {
+        self.bridge.inbox.send(Message::Input(input)).await.is_ok()
+    }
+
+    /// A request without an answer is over; an unreadable answer is its sender's fault.
+    async fn take_failure(&self, peer: Peer, request: Request, reason: Failure) -> bool {
+        if reason == Failure::Malformed {
+            let fault = Fault::Malformed;
+            self.input(Input::Refused {
+                from: peer,
+                hash: None,
+                fault,
+            })
+            .await;
+        }
+        self.input(Input::Answered {
+            from: peer,
+            request,
+        })
+        .await
+    }
+
+    /// Runs a check on rayon's threads; what it gives goes to the core in its order.
+    async fn check(&self, check: impl FnOnce(&ChainSpec) -> Vec<Message> + Send + 'static) {
+        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else {
+            return;
+        };
+        let (spec, inbox) = (Arc::clone(&self.bridge.spec), self.bridge.inbox.clone());
+        rayon::spawn(move || {
+            for message in check(&spec) {
+                // The core is gone when the node stops.
+                if inbox.blocking_send(message).is_err() {
+                    break;
+                }
+            }
+            drop(permit);
+        });
+    }
+
+    async fn take_gossip(&self, peer: Peer, token: GossipToken, message: Gossip) {
+        self.check(move |spec| {
+            let input = match message {
+                Gossip::Block(block) => checked_block(peer, block, spec),
+                Gossip::Transaction(bytes) => checked_transactions(peer, &[bytes], spec),
+            };
+            vec![Message::Gossip { token, input }]
+        })
+        .await;
+    }
+
+    async fn take_response(&self, peer: Peer, request: Request, response: Response) {
+        self.check(move |spec| {
+            let inputs = match (&request, response) {
+                (Request::Status(_), Response::Status(status)) => {
+                    vec![Input::Status { from: peer, status }]
+                }
+                (Request::Headers(_), Response::Headers(headers)) => {
+                    match check::headers(headers, spec) {
+                        Ok(headers) => vec![Input::Headers {
+                            from: peer,
+                            headers,
+                        }],
+                        Err(error) => refused(peer, None, error.fault(), request),
+                    }
+                }
+                (Request::Blocks(asked), Response::Blocks(blocks)) => {
+                    let mut inputs = checked_blocks(peer, asked, blocks, spec);
+                    inputs.push(Input::Answered {
+                        from: peer,
+                        request,
+                    });
+                    inputs
+                }
+                (Request::Transactions(_), Response::Transactions(items)) => {
+                    vec![checked_transactions(peer, &items, spec)]
+                }
+                _ => refused(peer, None, Fault::Unsolicited, request),
+            };
+            inputs.into_iter().map(Message::Input).collect()
+        })
+        .await;
+    }
+
+    async fn take_outgoing(&mut self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Send { to, request } => {
+                self.next_request += 1;
+                let id = self.next_request;
+                let command = Command::Send {
+                    peer: to,
+                    id,
+                    request: request.clone(),
+                };
+                if self.bridge.network.try_send(command).is_ok() {
+                    self.requests.insert(id, request);
+                } else {
+                    self.input(Input::Answered { from: to, request }).await;
+                }
+            }
+            Outgoing::Serve { ticket, request } => self.serve(ticket, request),
+            Outgoing::Decline { ticket } => {
+                self.command(Command::Decline { ticket: ticket.0 });
+            }
+            Outgoing::Publish(gossip) => self.command(Command::Publish(gossip)),
+            Outgoing::Verdict { token, verdict } => {
+                self.command(Command::Verdict { token, verdict });
+            }
+            Outgoing::Disconnect { peer } => self.command(Command::Disconnect { peer }),
+        }
+    }
+
+    /// A command that finds the queue full is dropped: gossip repeats itself, requests time out.
+    fn command(&self, command: Command) {
+        if self.bridge.network.try_send(command).is_err() {
+            debug!("the network's queue is full; a message is dropped");
+        }
+    }
+
+    /// Reads the answer from the latest view, off this task.
+    fn serve(&self, ticket: Ticket, request: Request) {
+        let view = Arc::clone(&self.bridge.views.borrow());
+        let network = self.bridge.network.clone();
+        rayon::spawn(move || {
+            let command = match sync::serve(&request, &view.status, &view.api.pool, view.reader()) {
+                Ok(response) => Command::Respond {
+                    ticket: ticket.0,
+                    response,
+                },
+                Err(error) => {
+                    warn!("cannot answer a peer: {error}");
+                    Command::Decline { ticket: ticket.0 }
+                }
+            };
+            // A full queue drops the answer; the peer asks again.
+            let _ = network.try_send(command);
+        });
+    }
+}
+
+/// A failed answer: its sender is charged and its request is over.
+fn refused(from: Peer, hash: Option<BlockHash>, fault: Fault, request: Request) -> Vec<Input> {
+    vec![
+        Input::Refused { from, hash, fault },
+        Input::Answered { from, request },
+    ]
+}
+
+fn checked_block(from: Peer, block: chain::Block, spec: &ChainSpec) -> Input {
+    let hash = block.header.hash();
+    match check::block(block, spec) {
+        Ok(block) => Input::Block {
+            from: Some(from),
+            block,
+        },
+        Err(error) => {
+            debug!(peer = from.0, %hash, "refused a block: {error}");
+            Input::Refused {
+                from,
+                hash: Some(hash),
+                fault: error.fault(),
+            }
+        }
+    }
+}
+
+fn checked_blocks(
+    from: Peer,
+    asked: &[BlockHash],
+    blocks: Vec<chain::Block>,
+    spec: &ChainSpec,
+) -> Vec<Input> {
+    let check = |block: chain::Block| {
+        if asked.contains(&block.header.hash()) {
+            checked_block(from, block, spec)
+        } else {
+            Input::Refused {
+                from,
+                hash: None,
+                fault: Fault::Unsolicited,
+            }
+        }
+    };
+    blocks.into_iter().map(check).collect()
+}
+
+fn checked_transactions(from: Peer, items: &[Vec<u8>], spec: &ChainSpec) -> Input {
+    match check::transactions(items, spec) {
+        Ok(transactions) => Input::Transactions { from, transactions },
+        Err(error) => {
+            debug!(peer = from.0, "refused a transaction: {error}");
+            Input::Refused {
+                from,
+                hash: None,
+                fault: Fault::InvalidTransaction,
+            }
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! The core thread: owns the node and the store, takes one input after another.
+//!
+//! A step's batch is durable before any of its messages leave. Several steps may share one
+//! commit; then the effects of all of them wait for it. The thread never waits for the network,
+//! the miner or a reader: what does not fit their queues is dropped, and asked for again.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use chain::{
+    Batch, Effect, Event, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store, StoreError,
+    Ticket, TxHash, Verdict,
+    params::STEPS_PER_COMMIT,
+    pool::{PoolError, PoolSnapshot},
+};
+use p2p::GossipToken;
+use state::Evm;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, info, warn};
+
+use super::{check, clock::Clock, metrics::Metrics, view::View};
+
+/// Views of a changed pool are published at least this far apart while inputs are waiting.
+const POOL_VIEW_INTERVAL_MS: u128 = 50;
+
+/// What the core thread is sent.
+pub enum Message {
+    /// An input without an answer.
+    Input(Input),
+    /// An input from gossip, which waits for the verdict.
+    Gossip {
+        /// What the verdict is for.
+        token: GossipToken,
+        /// The input.
+        input: Input,
+    },
+    /// A user's transaction.
+    Submission(api::Submission),
+    /// A read of the store failed elsewhere.
+    Failed(StoreError),
+    /// End the thread.
+    Stop,
+}
+
+/// What the core thread sends to the network.
+pub enum Outgoing {
+    /// A question to a peer.
+    Send {
+        /// Whom.
+        to: Peer,
+        /// What.
+        request: Request,
+    },
+    /// A peer's question, to be answered from a view.
+    Serve {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What was asked.
+        request: Request,
+    },
+    /// A question that gets no answer.
+    Decline {
+        /// Where it would have gone.
+        ticket: Ticket,
+    },
+    /// Something for everybody.
+    Publish(Gossip),
+    /// What gossip does with a message.
+    Verdict {
+        /// Which message.
+        token: GossipToken,
+        /// What to do.
+        verdict: Verdict,
+    },
+    /// Close the connection.
+    Disconnect {
+        /// To whom.
+        peer: Peer,
+    },
+}
+
+/// What stays the same in every view.
+#[derive(Clone)]
+pub struct Identity {
+    /// The network's name.
+    pub network: String,
+    /// Whether this node mines.
+    pub mining: bool,
+}
+
+/// The core thread's own state.
+pub struct Core<S: Store> {
+    /// The protocol.
+    pub node: Node<Evm>,
+    /// The only writer.
+    pub store: S,
+    /// Inputs.
+    pub inbox: mpsc::Receiver<Message>,
+    /// For inputs that the core's own helpers produce.
+    pub loopback: mpsc::WeakSender<Message>,
+    /// To the network.
+    pub outbox: mpsc::Sender<Outgoing>,
+    /// To everybody who reads.
+    pub views: watch::Sender<Arc<View>>,
+    /// To the HTTP handlers.
+    pub api_views: watch::Sender<Arc<api::View>>,
+    /// The clocks.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// When the core last finished a step, in monotonic milliseconds.
+    pub heartbeat: Arc<AtomicU64>,
+    /// What stays the same in every view.
+    pub identity: Identity,
+}
+
+/// Steps not yet committed, and what they want done afterwards.
+#[derive(Default)]
+struct Group {
+    batch: Batch,
+    effects: Vec<Effect>,
+    verdicts: Vec<(GossipToken, Verdict)>,
+    steps: usize,
+}
+
+/// What changes while the core runs, beside the node itself.
+struct Running<S: Store> {
+    core: Core<S>,
+    snapshot: S::Snapshot,
+    replies: BTreeMap<Ticket, oneshot::Sender<Result<TxHash, PoolError>>>,
+    next_ticket: u64,
+    own_inputs: VecDeque<Input>,
+    peers: usize,
+    published: Instant,
+}
+
+/// A first view, before the thread runs.
+pub fn first_view<S: Store>(
+    node: &Node<Evm>,
+    store: &S,
+    clock: Clock,
+    identity: &Identity,
+) -> Result<View, StoreError> {
+    view(node, Arc::new(store.snapshot()?), clock, identity, 0)
+}
+
+fn view(
+    node: &Node<Evm>,
+    reader: Arc<dyn Reader + Send + Sync>,
+    clock: Clock,
+    identity: &Identity,
+    peers: usize,
+) -> Result<View, StoreError> {
+    let head = node.head();
+    let missing = || StoreError(format!("no header for the head {}", head.hash));
+    let head_header = reader.header(&head.hash)?.ok_or_else(missing)?;
+    let api = api::View {
+        spec: Arc::clone(node.spec()),
+        network: identity.network.clone(),
+        genesis: node.genesis_hash(),
+        head,
+        head_header,
+        state: node.head_state().clone(),
+        reader,
+        pool: node.pool(),
+        peers,
+        mining: identity.mining,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let (parent, status) = (node.template_parent(), node.status(clock.now()));
+    Ok(View {
+        api: Arc::new(api),
+        parent,
+        status,
+    })
+}
+
+impl<S: Store> Core<S> {
+    /// Runs until it is told to stop, all senders are gone, or the store fails.
+    ///
+    /// # Errors
+    /// If the store fails: nothing acknowledged is lost, a restart is safe.
+    pub fn run(self) -> Result<(), StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let mut running = Running {
+            core: self,
+            snapshot,
+            replies: BTreeMap::new(),
+            next_ticket: 0,
+            own_inputs: VecDeque::new(),
+            peers: 0,
+            published: Instant::now(),
+        };
+        // A store may hold blocks that were never executed: a tick finds them.
+        running.own_inputs.push_back(Input::Tick);
+        running.run()
+    }
+}
+
+impl<S: Store> Running<S> {
+    fn run(&mut self) -> Result<(), StoreError> {
+        loop {
+            let mut group = Group::default();
+            let mut is_stopping = false;
+            if self.own_inputs.is_empty() {
+                match self.core.inbox.blocking_recv() {
+                    Some(Message::Stop) | None => is_stopping = true,
+                    Some(message) => self.take(message, &mut group)?,
+                }
+            }
+            while !is_stopping && group.steps < STEPS_PER_COMMIT {
+                match self.core.inbox.try_recv() {
+                    Ok(Message::Stop) => is_stopping = true,
+                    Ok(message) => self.take(message, &mut group)?,
+                    // Executing waits until all that came is judged: verdicts never wait.
+                    Err(_) => match self.own_inputs.pop_front() {
+                        Some(input) => drop(self.step(input, &mut group)?),
+                        None => break,
+                    },
+                }
+            }
+            self.finish(group)?;
+            if is_stopping {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message, group: &mut Group) -> Result<(), StoreError> {
+        match message {
+            Message::Input(input) => drop(self.step(input, group)?),
+            Message::Gossip { token, input } => {
+                let verdict = self.step(input, group)?;
+                group.verdicts.push((token, verdict));
+            }
+            Message::Submission(submission) => {
+                self.next_ticket += 1;
+                let ticket = Ticket(self.next_ticket);
+                self.replies.insert(ticket, submission.reply);
+                let transaction = submission.transaction;
+                drop(self.step(
+                    Input::Submitted {
+                        ticket,
+                        transaction,
+                    },
+                    group,
+                )?);
+            }
+            Message::Failed(error) => return Err(error),
+            Message::Stop => {}
+        }
+        Ok(())
+    }
+
+    /// One step; its writes join the group's batch, which the next step reads through.
+    fn step(&mut self, input: Input, group: &mut Group) -> Result<Verdict, StoreError> {
+        match input {
+            Input::Connected(_) => self.peers += 1,
+            Input::Disconnected(_) => self.peers = self.peers.saturating_sub(1),
+            _ => {}
+        }
+        let now = self.core.clock.now();
+        let db = Overlay {
+            base: &self.snapshot,
+            batch: &group.batch,
+        };
+        let mut effects = Vec::new();
+        let verdict = self.core.node.step(now, input, &db, &mut effects)?;
+        group.steps += 1;
+        for effect in effects {
+            match effect {
+                Effect::Commit(batch) => group.batch.append(batch),
+                // Seen by nobody outside, so it need not wait for the commit.
+                Effect::Continue => self.own_inputs.push_back(Input::Continue),
+                other => group.effects.push(other),
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Commits, publishes, and only then carries out the effects.
+    fn finish(&mut self, group: Group) -> Result<(), StoreError> {
+        if !group.batch.is_empty() {
+            self.core.store.commit(&group.batch)?;
+            self.snapshot = self.core.store.snapshot()?;
+            self.core.metrics.committed(&group.batch);
+        }
+        self.publish()?;
+        for (token, verdict) in group.verdicts {
+            self.send(Outgoing::Verdict { token, verdict });
+        }
+        for effect in group.effects {
+            self.carry_out(effect);
+        }
+        let now = self.core.clock.now().monotonic_ms;
+        self.core.heartbeat.store(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit(_) | Effect::Continue => {}
+            Effect::Send { to, request } => self.send(Outgoing::Send { to, request }),
+            Effect::Serve { ticket, request } => self.send(Outgoing::Serve { ticket, request }),
+            Effect::Decline { ticket } => self.send(Outgoing::Decline { ticket }),
+            Effect::AnnounceBlock(block) => {
+                self.send(Outgoing::Publish(Gossip::Block(block.to_block())));
+            }
+            Effect::AnnounceTransaction(transaction) => {
+                let bytes = transaction.bytes().to_vec();
+                self.send(Outgoing::Publish(Gossip::Transaction(bytes)));
+            }
+            Effect::Reply { ticket, result } => {
+                if let Some(reply) = self.replies.remove(&ticket) {
+                    // A caller that has gone away needs no answer.
+                    let _ = reply.send(result);
+                }
+            }
+            Effect::Load(hash) => self.load(hash),
+            Effect::Disconnect { peer, fault } => {
+                info!(peer = peer.0, "peer {fault}; disconnecting");
+                self.send(Outgoing::Disconnect { peer });
+            }
+            Effect::Publish(event) => self.log(&event),
+        }
+    }
+
+    fn send(&self, outgoing: Outgoing) {
+        if self.core.outbox.try_send(outgoing).is_err() {
+            self.core.metrics.dropped.inc();
+        }
+    }
+
+    /// Reads and checks a stored block off this thread; it comes back as an input.
+    fn load(&self, hash: chain::BlockHash) {
+        let Some(inbox) = self.core.loopback.upgrade() else {
+            return;
+        };
+        let (spec, db) = (Arc::clone(self.core.node.spec()), self.snapshot.clone());
+        rayon::spawn(move || {
+            let message = match check::stored(&hash, &spec, &db) {
+                Ok(block) => Message::Input(Input::Block { from: None, block }),
+                Err(error) => Message::Failed(error),
+            };
+            // The core is gone when the node stops; then nobody needs the block.
+            let _ = inbox.blocking_send(message);
+        });
+    }
+
+    /// Publishes a view if the head moved, or the pool or the peers changed and it is time.
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let (head, pool) = (self.core.node.head(), self.core.node.pool());
+        let (same_head, same_rest) = {
+            let last = self.core.api_views.borrow();
+            let same_pool = Arc::<PoolSnapshot>::ptr_eq(&last.pool, &pool);
+            (last.head == head, same_pool && last.peers == self.peers)
+        };
+        let is_due = self.core.inbox.is_empty()
+            || self.published.elapsed().as_millis() >= POOL_VIEW_INTERVAL_MS;
+        if same_head && (same_rest || !is_due) {
+            return Ok(());
+        }
+        let reader = Arc::new(self.snapshot.clone());
+        let Core {
+            node,
+            clock,
+            identity,
+            ..
+        } = &self.core;
+        let view = view(node, reader, *clock, identity, self.peers)?;
+        self.core.metrics.published(&view);
+        self.core.api_views.send_replace(Arc::clone(&view.api));
+        self.core.views.send_replace(Arc::new(view));
+        self.published = Instant::now();
+        Ok(())
+    }
+
+    fn log(&self, event: &Event) {
+        self.core.metrics.event(event);
+        match event {
+            Event::Head { new, undone, .. } if undone.is_empty() => {
+                debug!(height = new.height, hash = %new.hash, "new head");
+            }
+            Event::Head {
+                new,
+                undone,
+                redone,
+                ..
+            } => {
+                let (left, joined) = (undone.len(), redone.len());
+                info!(height = new.height, hash = %new.hash, left, joined, "reorg");
+            }
+            Event::Invalid { block, reason } => {
+                warn!(height = block.height, hash = %block.hash, "invalid block: {reason}");
+            }
+            Event::DeepReorg { depth } => warn!(depth, "deep reorg: check your peers and miners"),
+        }
+    }
+}

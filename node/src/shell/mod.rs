@@ -1,0 +1,12 @@
+//! The shell around the core: threads, queues, clocks and views.
+//!
+//! One core thread owns the protocol state and the store and takes inputs from one bounded
+//! queue. Everything else (network, miner, HTTP) sends inputs and reads immutable views.
+
+pub mod bridge;
+pub mod check;
+pub mod clock;
+pub mod core;
+pub mod metrics;
+pub mod mining;
+pub mod view;

@@ -1,0 +1,91 @@
+//! Opening a data directory: lock, pinned network, store, node. Each failure has its exit code.
+
+use std::{path::Path, sync::Arc};
+
+use chain::{Node, Store, StoreError};
+use state::Evm;
+
+use super::{
+    RedbStore,
+    directory::{FORMAT, Lock, LockError, chain_file, spec_file, write_whole},
+};
+use crate::{
+    failure::{Exit, Failure},
+    network::Network,
+};
+
+/// A data directory in use: ours until the lock is dropped.
+pub struct Opened {
+    /// The node as its store left it.
+    pub node: Node<Evm>,
+    /// Its store.
+    pub store: RedbStore,
+    /// Its network.
+    pub network: Network,
+    /// Keeps other processes out.
+    pub lock: Lock,
+}
+
+impl Opened {
+    /// Opens `directory`, or makes it for `wanted`. A directory that holds another network than
+    /// the one wanted is refused; one that holds the same takes over the wanted text, which may
+    /// plan later upgrades.
+    pub fn open(directory: &Path, wanted: Option<Network>) -> Result<Self, Failure> {
+        let lock = Lock::take(directory).map_err(|error| {
+            let exit = match error {
+                LockError::InUse(_) => Exit::DirectoryInUse,
+                LockError::Io(..) => Exit::Config,
+            };
+            Failure::new(exit, error)
+        })?;
+        let pinned = spec_file(directory);
+        let network = match wanted {
+            Some(network) => network,
+            None => Network::read(&pinned)?,
+        };
+        let fail = |error: StoreError| damaged(directory, &error);
+        let mut store = RedbStore::open(&chain_file(directory)).map_err(fail)?;
+        let (genesis, batch) = Node::genesis(&network.spec, &Evm::new());
+        let genesis = genesis.header.hash();
+        let mut network = network;
+        match store.label().map_err(fail)? {
+            Some(label) if label.format != FORMAT => {
+                let got = label.format;
+                let what = format!("the store has format {got}, this version reads {FORMAT}");
+                return Err(damaged(directory, &StoreError(what)));
+            }
+            Some(label) if label.genesis != genesis => {
+                let place = directory.display();
+                let theirs = label.genesis;
+                return Err(Failure::new(
+                    Exit::WrongNetwork,
+                    format!(
+                        "{place} holds the network of genesis {theirs}, wanted {genesis}: choose another --datadir"
+                    ),
+                ));
+            }
+            Some(label) => network.name = label.network,
+            None => store.found(genesis, &network.name, &batch).map_err(fail)?,
+        }
+        write_whole(&pinned, network.text.as_bytes())?;
+        let spec = Arc::new(network.spec.clone());
+        let snapshot = store.snapshot().map_err(fail)?;
+        let node = Node::open(spec, Evm::new(), &snapshot).map_err(fail)?;
+        Ok(Self {
+            node,
+            store,
+            network,
+            lock,
+        })
+    }
+}
+
+fn damaged(directory: &Path, error: &StoreError) -> Failure {
+    let place = directory.display();
+    Failure::new(
+        Exit::Damaged,
+        format!(
+            "{place}: {error}. Restore the directory from a copy, or remove its chain.redb to sync again"
+        ),
+    )
+}

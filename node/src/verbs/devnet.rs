@@ -1,0 +1,189 @@
+//! `lignum devnet`: several nodes of one network on this machine, with real proof of work.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use clap::builder::RangedU64ValueParser;
+
+use super::{data_directory, node::parse_percent};
+use crate::{
+    devnet::{
+        client,
+        console::{Console, shorten},
+        stop,
+        supervisor::{NodeProcess, Plan, Ports, sleep_unless},
+    },
+    failure::{Exit, Failure},
+    network::{DevnetMiners, Network},
+    store::directory::Lock,
+};
+
+/// Run a network of several nodes on this machine.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Directory of the devnet [default: `devnet` in the platform's data directory]
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
+    /// Number of nodes
+    #[arg(long, default_value = "2", value_parser = RangedU64ValueParser::<u32>::new().range(1..=16))]
+    nodes: u32,
+    /// Mining threads of each node
+    #[arg(long, default_value = "1", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: usize,
+    /// Share of its time that each mining thread works, in percent
+    #[arg(long, default_value = "10", value_parser = parse_percent)]
+    throttle: u8,
+    /// Peer-to-peer port of node 1; the others take the next free ones. 0: chosen by the system
+    #[arg(long, default_value_t = 30777)]
+    port: u16,
+    /// HTTP port of node 1; the others take the next free ones. 0: chosen by the system
+    #[arg(long = "http.port", default_value_t = 8545)]
+    http_port: u16,
+    /// Forget an earlier devnet in this directory and start a new chain
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// Runs the devnet until Ctrl-C.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let stop = stop::on_signal()?;
+    let directory = data_directory(args.datadir.as_deref(), "devnet")?;
+    fs::create_dir_all(&directory).map_err(|error| {
+        Failure::new(
+            Exit::Config,
+            format!("cannot make {}: {error}", directory.display()),
+        )
+    })?;
+    let _lock =
+        Lock::take(&directory).map_err(|error| Failure::new(Exit::DirectoryInUse, error))?;
+    if args.fresh {
+        forget(&directory)?;
+    }
+    let plan = plan(args, directory)?;
+    let mut nodes = start_nodes(args, &plan)?;
+    print!("{}", banner(args, &plan, &nodes));
+    let mut console = Console::new(nodes[0].endpoints.http.clone());
+    while !stop.load(Ordering::Relaxed) {
+        for node in &mut nodes {
+            if let Some(line) = node.look_after()? {
+                println!("{line}");
+            }
+        }
+        console.set_url(nodes[0].endpoints.http.clone());
+        console.poll().iter().for_each(|line| println!("{line}"));
+        sleep_unless(&stop, Duration::from_millis(250));
+    }
+    println!(
+        "stopping; the chain is kept in {}",
+        plan.directory.display()
+    );
+    nodes.iter_mut().for_each(NodeProcess::ask_to_stop);
+    nodes.iter_mut().for_each(NodeProcess::wait_for_end);
+    Ok(())
+}
+
+/// Removes what an earlier devnet left: its spec and its nodes' directories, nothing else.
+fn forget(directory: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let number = name.strip_prefix("node-").map(str::parse::<u32>);
+        if matches!(number, Some(Ok(_))) && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if name == "genesis.json" {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The spec of an earlier run, or a new one made for this machine's hash rate.
+fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
+    let spec = directory.join("genesis.json");
+    if !spec.exists() {
+        let (nodes, threads, throttle_percent) = (args.nodes, args.threads, args.throttle);
+        let network = Network::open(
+            "devnet",
+            DevnetMiners {
+                nodes,
+                threads,
+                throttle_percent,
+            },
+        )?;
+        // Renamed into its place, so that a kill leaves no half of a spec.
+        let temporary = directory.join("genesis.json.new");
+        fs::write(&temporary, &network.text)?;
+        fs::rename(&temporary, &spec)?;
+    }
+    Ok(Plan {
+        directory,
+        spec,
+        threads: args.threads,
+        throttle_percent: args.throttle,
+    })
+}
+
+fn start_nodes(args: &Args, plan: &Plan) -> Result<Vec<NodeProcess>, Failure> {
+    let mut nodes: Vec<NodeProcess> = Vec::new();
+    let mut bootnodes: Vec<String> = Vec::new();
+    let mut wanted = Ports {
+        p2p: args.port,
+        http: args.http_port,
+    };
+    for number in 1..=args.nodes {
+        let ports = Ports::free_from(wanted)?;
+        let node = NodeProcess::start(plan, number, ports, &bootnodes)?;
+        bootnodes.extend(node.endpoints.p2p.first().cloned());
+        nodes.push(node);
+        wanted = ports.next();
+    }
+    Ok(nodes)
+}
+
+fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> String {
+    let status = client::get(
+        &nodes[0].endpoints.http,
+        "/v1/status",
+        Duration::from_secs(5),
+    );
+    let status = status.unwrap_or_default();
+    let genesis = shorten(status["genesis"].as_str().unwrap_or("?"));
+    let chain_id = &status["chain_id"];
+    let mut out = format!(
+        "Lignum {} devnet   chain id {chain_id}   genesis {genesis}   {} nodes, real proof of work, \
+         one block every 2 s\n",
+        env!("CARGO_PKG_VERSION"),
+        nodes.len(),
+    );
+    for (number, node) in (1..).zip(nodes) {
+        let url = &node.endpoints.http;
+        let hint = if number == 1 {
+            "    REST under /v1, metrics at /metrics"
+        } else {
+            ""
+        };
+        out.push_str(&format!("  node {number}  {url}{hint}\n"));
+    }
+    out.push_str(
+        "  wallet  10 funded accounts from the words \"test test test test test test test test \
+         test test test junk\" (DEV NETWORK ONLY)\n",
+    );
+    for index in 0..3 {
+        let address = wallet::dev_key(index).address();
+        out.push_str(&format!("          dev:{index} {address}  1000 LGN\n"));
+    }
+    out.push_str(&format!(
+        "  mining  every node, {} thread(s), throttled to {} %\n  data    {}   logs in \
+         node-N/lignum.log\n  try     lignum wallet send dev:1 25 --from dev:0\n  Ctrl-C stops and \
+         keeps the chain\n\n",
+        args.threads,
+        args.throttle,
+        plan.directory.display(),
+    ));
+    out
+}

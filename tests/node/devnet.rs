@@ -1,0 +1,155 @@
+//! `lignum devnet`: several processes, one supervisor; children restart and never outlive it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::harness::{World, get, wait_for};
+
+struct Devnet {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Devnet {
+    fn start(directory: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lignum"))
+            .args(["devnet", "--port", "0", "--http.port", "0", "--datadir"])
+            .arg(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)));
+        });
+        Self { child, lines }
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process that these tests have started.
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status();
+    assert!(status.unwrap().success(), "kill -{name} {pid}");
+}
+
+fn endpoints(directory: &Path, node: u32) -> Option<Value> {
+    let path = directory
+        .join(format!("node-{node}"))
+        .join("endpoints.json");
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
+fn status(directory: &Path, node: u32) -> Option<Value> {
+    let endpoints = endpoints(directory, node)?;
+    get(endpoints["http"].as_str()?, "/v1/status").map(|(_, status)| status)
+}
+
+fn height(directory: &Path, node: u32) -> u64 {
+    status(directory, node)
+        .and_then(|status| status["head"]["height"].as_u64())
+        .unwrap_or(0)
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state comes after the name; a zombie is not alive.
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+fn pid(directory: &Path, node: u32) -> u32 {
+    let endpoints = endpoints(directory, node).expect("the node runs");
+    u32::try_from(endpoints["pid"].as_u64().unwrap()).unwrap()
+}
+
+#[test]
+fn nodes_agree_restart_and_end_with_their_supervisor() {
+    let world = World::new();
+    let directory = world.path("devnet");
+    let devnet = Devnet::start(&directory);
+    wait_for("blocks on both nodes", || {
+        height(&directory, 1) >= 2 && height(&directory, 2) >= 2
+    });
+    wait_for("a peer", || {
+        status(&directory, 1).is_some_and(|status| status["peers"] == 1)
+    });
+
+    let killed = pid(&directory, 2);
+    let before = height(&directory, 2);
+    signal(killed, "KILL");
+    wait_for("node 2 started again", || {
+        endpoints(&directory, 2).is_some_and(|found| found["pid"] != killed)
+    });
+    wait_for("node 2 goes on", || height(&directory, 2) > before);
+    let said: Vec<String> = devnet.lines.try_iter().collect();
+    let says = |text: &str| said.iter().any(|line| line.contains(text));
+    assert!(
+        says("chain id 1337") && says("node 2  http://"),
+        "{said:#?}"
+    );
+    assert!(
+        says("node 2 was killed by signal 9; started again"),
+        "{said:#?}"
+    );
+    assert!(
+        said.iter().any(|line| line.starts_with("#2 0x")),
+        "{said:#?}"
+    );
+
+    let children = [pid(&directory, 1), pid(&directory, 2)];
+    devnet.signal("KILL");
+    wait_for("the children gone", || {
+        children.iter().all(|pid| !is_alive(*pid))
+    });
+}
+
+#[test]
+fn an_interrupt_stops_cleanly_and_the_chain_is_kept() {
+    let world = World::new();
+    let directory = world.path("devnet");
+    let mut devnet = Devnet::start(&directory);
+    wait_for("a block", || height(&directory, 1) >= 1);
+    let first = |directory: &Path| {
+        let endpoints = endpoints(directory, 1)?;
+        let (_, block) = get(endpoints["http"].as_str()?, "/v1/blocks/1")?;
+        block["hash"].as_str().map(str::to_owned)
+    };
+    let hash = first(&directory);
+    assert!(hash.is_some());
+    let children = [pid(&directory, 1), pid(&directory, 2)];
+    devnet.signal("INT");
+    assert_eq!(devnet.child.wait().unwrap().code(), Some(0));
+    assert!(children.iter().all(|pid| !is_alive(*pid)));
+
+    let again = Devnet::start(&directory);
+    wait_for("the same chain", || {
+        height(&directory, 1) >= 1 && first(&directory) == hash
+    });
+    drop(again);
+}

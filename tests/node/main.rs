@@ -1,0 +1,9 @@
+//! Real processes of the `lignum` binary on loopback, a module a scenario.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod crash;
+mod devnet;
+mod harness;
+mod path;
+mod refusals;
