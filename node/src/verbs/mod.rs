@@ -17,7 +17,7 @@ use crate::{
 #[derive(clap::Args, Clone, Debug)]
 pub struct NodeUrl {
     /// Node to talk to [default: the running devnet, else http://127.0.0.1:8545]
-    #[arg(long, env = "LIGNUM_NODE", value_name = "URL")]
+    #[arg(long, global = true, env = "LIGNUM_NODE", value_name = "URL")]
     pub node: Option<String>,
 }
 
