@@ -32,6 +32,8 @@ struct PeerState {
     chain_work: Option<U256>,
     points: u32,
     headers_deadline_ms: Option<u64>,
+    /// The chain work that its headers have led to since its last status.
+    headers_reach: U256,
     requests: usize,
     /// Blocks it answered without, until its next status.
     lacks: BTreeSet<BlockHash>,
@@ -100,6 +102,7 @@ impl Sync {
                 chain_work: None,
                 points: 0,
                 headers_deadline_ms: None,
+                headers_reach: U256::ZERO,
                 requests: 0,
                 lacks: BTreeSet::new(),
                 status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
@@ -141,7 +144,19 @@ impl Sync {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.chain_work = Some(chain_work);
             state.lacks.clear();
+            state.headers_reach = U256::ZERO;
         }
+    }
+
+    /// Notes where a peer's headers led; `false` unless that is further up than before, so that
+    /// nobody keeps us busy with the same headers for ever.
+    pub fn made_progress(&mut self, peer: Peer, chain_work: U256) -> bool {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return false;
+        };
+        let better = chain_work > state.headers_reach;
+        state.headers_reach = state.headers_reach.max(chain_work);
+        better
     }
 
     /// Notes that a peer has shown a header of this chain work, and so claims at least that.

@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod laws;
 mod node_forks;
+mod node_reorgs;
 mod node_rules;
+mod node_sync;
 mod vectors;

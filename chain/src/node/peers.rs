@@ -68,7 +68,7 @@ impl<E: Execution> Node<E> {
             .ask_headers(peer, locator, step.now, &mut step.effects);
     }
 
-    /// Headers join the tree; a full answer asks for the next one.
+    /// Headers join the tree; a full answer that led further up asks for the next one.
     pub(super) fn take_headers(
         &mut self,
         from: Peer,
@@ -89,7 +89,11 @@ impl<E: Execution> Node<E> {
             return;
         }
         let last = self.join_headers(from, headers, step);
-        if let Some(last) = last.filter(|_| headers.len() == HEADERS_MAX) {
+        let last = last.filter(|last| {
+            let chain_work = self.forest.tree()[*last].chain_work();
+            headers.len() == HEADERS_MAX && self.sync.made_progress(from, chain_work)
+        });
+        if let Some(last) = last {
             let locator = self.forest.locator(last);
             self.sync
                 .ask_headers(from, locator, step.now, &mut step.effects);
