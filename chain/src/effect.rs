@@ -231,7 +231,8 @@ impl Fault {
             Self::InvalidWork | Self::InvalidBlock | Self::WrongNetwork | Self::Full => 100,
             Self::Malformed | Self::Mismatch => 50,
             Self::InvalidTransaction | Self::Unsolicited => 25,
-            Self::Timeout | Self::TooManyRequests => 10,
+            Self::Timeout => 10,
+            Self::TooManyRequests => 1,
         }
     }
 

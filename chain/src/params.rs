@@ -89,7 +89,7 @@ pub const REQUEST_TIMEOUT_SECS: u64 = 10;
 /// Seconds between two looks at a peer's status.
 pub const STATUS_INTERVAL_SECS: u64 = 10;
 /// Requests a peer may make in one refill of its budget.
-pub const REQUEST_BUDGET: u32 = 200;
+pub const REQUEST_BUDGET: u32 = 2_000;
 /// Seconds in which a peer's request budget is refilled.
 pub const REQUEST_BUDGET_SECS: u64 = 10;
 /// Peers known to the core at a time.

@@ -38,6 +38,8 @@ struct PeerState {
     /// Blocks it answered without, until its next status.
     lacks: BTreeSet<BlockHash>,
     status_due_ms: u64,
+    /// Not told of a new head before this.
+    quiet_until_ms: u64,
     /// Not asked for blocks before this: it failed to deliver.
     rest_until_ms: u64,
     budget: u32,
@@ -106,6 +108,7 @@ impl Sync {
                 requests: 0,
                 lacks: BTreeSet::new(),
                 status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
+                quiet_until_ms: 0,
                 rest_until_ms: 0,
                 budget: REQUEST_BUDGET,
                 refill_due_ms: now.monotonic_ms + REQUEST_BUDGET_SECS * 1000,
@@ -315,6 +318,19 @@ impl Sync {
             }
         }
         (due, late)
+    }
+
+    /// Peers that claim less chain work than this and have not been told for a second.
+    pub fn peers_to_tell(&mut self, chain_work: U256, now: Time) -> Vec<Peer> {
+        let mut out = Vec::new();
+        for (peer, state) in &mut self.peers {
+            let is_behind = state.chain_work.is_some_and(|claimed| claimed < chain_work);
+            if is_behind && state.quiet_until_ms <= now.monotonic_ms {
+                state.quiet_until_ms = now.monotonic_ms + 1_000;
+                out.push(*peer);
+            }
+        }
+        out
     }
 
     /// Whether a peer is known.

@@ -8,4 +8,5 @@ mod node_forks;
 mod node_reorgs;
 mod node_rules;
 mod node_sync;
+mod spec;
 mod vectors;

@@ -205,6 +205,9 @@ impl<E: Execution> Node<E> {
     fn announce(&mut self, id: EntryId, block: &CheckedBlock, step: &mut Step<'_>) {
         if self.unannounced.remove(&id) && self.next_to_execute().is_none() {
             step.effects.push(Effect::AnnounceBlock(block.clone()));
+            // Gossip passes on nothing twice, so peers that ignored the block when it came too
+            // early or as an orphan hear of it from our status.
+            self.tell_status(step);
         }
     }
 }

@@ -61,6 +61,15 @@ impl<E: Execution> Node<E> {
             .ask_blocks(&self.forest, step.now, &mut step.effects);
     }
 
+    /// Tells the peers that claim less than we have where we stand.
+    pub(super) fn tell_status(&mut self, step: &mut Step<'_>) {
+        let status = self.status(step.now);
+        for to in self.sync.peers_to_tell(status.chain_work(), step.now) {
+            let request = Request::Status(status.clone());
+            step.effects.push(Effect::Send { to, request });
+        }
+    }
+
     /// Asks a peer for what lies between our best header and its own.
     pub(super) fn ask_headers(&mut self, peer: Peer, step: &mut Step<'_>) {
         let locator = self.forest.locator(self.forest.best_header());

@@ -3,7 +3,10 @@
 //! Everything is checked here, so that the rest of the crate never meets a spec that divides by
 //! zero or overflows. Unknown keys in `lignum` are errors, elsewhere warnings.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    marker::PhantomData,
+};
 
 use alloy_primitives::{Address, U256, hex, keccak256};
 use serde::{Deserialize, Deserializer, de};
@@ -81,10 +84,10 @@ pub enum SpecError {
 
 #[derive(Deserialize)]
 struct Genesis {
-    config: BTreeMap<String, Value>,
+    config: Entries<Value>,
     lignum: Lignum,
     #[serde(default)]
-    alloc: Alloc,
+    alloc: Entries<JsonAccount>,
     #[serde(rename = "gasLimit")]
     gas_limit: Number,
     timestamp: Number,
@@ -131,30 +134,39 @@ struct JsonAccount {
     #[serde(default)]
     code: String,
     #[serde(default)]
-    storage: BTreeMap<String, String>,
+    storage: Entries<String>,
 }
 
-/// The accounts in the order of the file, so that a second value for one address is seen.
-#[derive(Default)]
-struct Alloc(Vec<(String, JsonAccount)>);
+/// An object's entries in the order of the file; a key given twice is an error, where a map would
+/// silently keep the last value.
+struct Entries<V>(Vec<(String, V)>);
 
-impl<'de> Deserialize<'de> for Alloc {
+impl<V> Default for Entries<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> de::Visitor<'de> for Entries {
-            type Value = Alloc;
+        struct Visitor<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> de::Visitor<'de> for Visitor<V> {
+            type Value = Entries<V>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of accounts by address")
+                f.write_str("an object")
             }
-            fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Alloc, M::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+            fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Entries<V>, M::Error> {
+                let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
+                while let Some((key, value)) = map.next_entry::<String, V>()? {
+                    if !keys.insert(key.clone()) {
+                        return Err(de::Error::custom(format!("key {key:?} is given twice")));
+                    }
+                    entries.push((key, value));
                 }
-                Ok(Alloc(entries))
+                Ok(Entries(entries))
             }
         }
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_map(Visitor(PhantomData))
     }
 }
 
@@ -175,12 +187,19 @@ fn number(value: &Value) -> Option<U256> {
     match value {
         Value::Number(number) => number.as_u64().map(U256::from),
         Value::String(text) => match text.strip_prefix("0x") {
-            Some(digits) if !digits.is_empty() => U256::from_str_radix(digits, 16).ok(),
-            None if !text.is_empty() => U256::from_str_radix(text, 10).ok(),
-            _ => None,
+            Some(digits) => digits_of(digits, 16),
+            None => digits_of(text, 10),
         },
         _ => None,
     }
+}
+
+/// Digits and nothing else: the library's parser would skip underscores.
+fn digits_of(text: &str, radix: u32) -> Option<U256> {
+    let is_plain = !text.is_empty() && text.chars().all(|digit| digit.is_digit(radix));
+    is_plain
+        .then(|| U256::from_str_radix(text, u64::from(radix)).ok())
+        .flatten()
 }
 
 impl Number {
@@ -270,10 +289,10 @@ fn block_bytes_max(number: Number) -> Result<u32, SpecError> {
     number.within("block_bytes_max", 1_024, SPEC_BLOCK_BYTES_MAX)
 }
 
-fn read_config(config: &BTreeMap<String, Value>) -> Result<(u64, Vec<String>), SpecError> {
+fn read_config(config: &Entries<Value>) -> Result<(u64, Vec<String>), SpecError> {
     let mut chain_id = None;
     let mut warnings = Vec::new();
-    for (key, value) in config {
+    for (key, value) in &config.0 {
         let is_fork = key.ends_with("Block") || key.ends_with("Time");
         if key == "chainId" {
             let number = number(value).ok_or_else(|| {
@@ -323,10 +342,11 @@ fn canonical_bits(key: &str, number: Number) -> Result<(Bits, Target), SpecError
 fn read_upgrades(upgrades: &[JsonUpgrade]) -> Result<Vec<Upgrade>, SpecError> {
     let mut out: Vec<Upgrade> = Vec::with_capacity(upgrades.len());
     for upgrade in upgrades {
+        // The last height of all is left out, so that a next one always exists.
         let after = out.last().map_or(0, |last| last.height);
         let height = upgrade
             .height
-            .within("upgrades.height", after.saturating_add(1), u64::MAX)?;
+            .within("upgrades.height", after + 1, u64::MAX - 1)?;
         if let Some(name) = upgrade.rule_set.as_ref().filter(|name| *name != "osaka") {
             return Err(value_error("upgrades.rule_set", "osaka", name));
         }
@@ -350,7 +370,7 @@ fn read_upgrades(upgrades: &[JsonUpgrade]) -> Result<Vec<Upgrade>, SpecError> {
     Ok(out)
 }
 
-fn read_alloc(alloc: &Alloc) -> Result<Vec<Allocation>, SpecError> {
+fn read_alloc(alloc: &Entries<JsonAccount>) -> Result<Vec<Allocation>, SpecError> {
     let mut out: BTreeMap<Address, Allocation> = BTreeMap::new();
     for (key, account) in &alloc.0 {
         let allocation = read_account(key, account)?;
@@ -401,18 +421,10 @@ fn read_account(key: &str, account: &JsonAccount) -> Result<Allocation, SpecErro
     })
 }
 
-fn read_storage(
-    field: &str,
-    storage: &BTreeMap<String, String>,
-) -> Result<Vec<(U256, U256)>, SpecError> {
+fn read_storage(field: &str, storage: &Entries<String>) -> Result<Vec<(U256, U256)>, SpecError> {
     let mut slots = BTreeMap::new();
-    for (slot, value) in storage {
-        let word = |text: &str| {
-            number(&Value::String(format!(
-                "0x{}",
-                text.trim_start_matches("0x")
-            )))
-        };
+    for (slot, value) in &storage.0 {
+        let word = |text: &str| digits_of(text.strip_prefix("0x").unwrap_or(text), 16);
         let (Some(key), Some(word)) = (word(slot), word(value)) else {
             return Err(value_error(
                 field,
