@@ -32,9 +32,9 @@ enum Verb {
 pub fn run() -> Result<(), Failure> {
     match Cli::parse().verb {
         Verb::Init(args) => verbs::init::run(&args),
-        Verb::Node(args) => verbs::node::run(*args),
+        Verb::Node(args) => verbs::node::run(&args),
         Verb::Devnet(args) => verbs::devnet::run(&args),
         Verb::Status(args) => verbs::status::run(&args),
-        Verb::Wallet(args) => verbs::wallet::run(args),
+        Verb::Wallet(args) => verbs::wallet::run(&args),
     }
 }

@@ -220,7 +220,9 @@ impl<S: Store> Running<S> {
                     Ok(message) => self.take(message, &mut group)?,
                     // Executing waits until all that came is judged: verdicts never wait.
                     Err(_) => match self.own_inputs.pop_front() {
-                        Some(input) => drop(self.step(input, &mut group)?),
+                        Some(input) => {
+                            self.step(input, &mut group)?;
+                        }
                         None => break,
                     },
                 }
@@ -234,7 +236,9 @@ impl<S: Store> Running<S> {
 
     fn take(&mut self, message: Message, group: &mut Group) -> Result<(), StoreError> {
         match message {
-            Message::Input(input) => drop(self.step(input, group)?),
+            Message::Input(input) => {
+                self.step(input, group)?;
+            }
             Message::Gossip { token, input } => {
                 let verdict = self.step(input, group)?;
                 group.verdicts.push((token, verdict));
@@ -244,13 +248,13 @@ impl<S: Store> Running<S> {
                 let ticket = Ticket(self.next_ticket);
                 self.replies.insert(ticket, submission.reply);
                 let transaction = submission.transaction;
-                drop(self.step(
+                self.step(
                     Input::Submitted {
                         ticket,
                         transaction,
                     },
                     group,
-                )?);
+                )?;
             }
             Message::Failed(error) => return Err(error),
             Message::Stop => {}

@@ -9,4 +9,5 @@ pub mod clock;
 pub mod core;
 pub mod metrics;
 pub mod mining;
+pub mod running;
 pub mod view;

@@ -22,6 +22,9 @@ use crate::{
     store::directory::Lock,
 };
 
+/// The devnet's chain spec, in its directory.
+const SPEC: &str = "devnet.json";
+
 /// Run a network of several nodes on this machine.
 #[derive(clap::Args)]
 pub struct Args {
@@ -95,7 +98,7 @@ fn forget(directory: &Path) -> Result<(), Failure> {
         let number = name.strip_prefix("node-").map(str::parse::<u32>);
         if matches!(number, Some(Ok(_))) && entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
-        } else if name == "genesis.json" {
+        } else if name == SPEC {
             fs::remove_file(entry.path())?;
         }
     }
@@ -104,7 +107,7 @@ fn forget(directory: &Path) -> Result<(), Failure> {
 
 /// The spec of an earlier run, or a new one made for this machine's hash rate.
 fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
-    let spec = directory.join("genesis.json");
+    let spec = directory.join(SPEC);
     if !spec.exists() {
         let (nodes, threads, throttle_percent) = (args.nodes, args.threads, args.throttle);
         let network = Network::open(
@@ -116,7 +119,7 @@ fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
             },
         )?;
         // Renamed into its place, so that a kill leaves no half of a spec.
-        let temporary = directory.join("genesis.json.new");
+        let temporary = directory.join("devnet.json.new");
         fs::write(&temporary, &network.text)?;
         fs::rename(&temporary, &spec)?;
     }

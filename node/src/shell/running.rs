@@ -1,0 +1,377 @@
+//! A running node: its threads and tasks, wired together, started and stopped in order.
+//!
+//! Core thread, mining thread, network task, bridge, HTTP server, ticker. The only place that
+//! knows all of them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use chain::{Address, Input, StoreError, params::CORE_QUEUE};
+use miner::Miner;
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    sync::{mpsc, oneshot, watch},
+};
+use tracing::{error, info};
+
+use super::{
+    bridge::Bridge,
+    clock::Clock,
+    core::{self, Core, Identity, Message},
+    metrics::Metrics,
+    mining::Mining,
+    view::View,
+};
+use crate::{
+    config::Settings,
+    devnet::endpoints::Endpoints,
+    failure::{Exit, Failure},
+    store::opened::Opened,
+};
+
+/// A core that has not finished a step for this long is not healthy.
+const HEARTBEAT_MS_MAX: u64 = 10_000;
+
+/// Time between two ticks of the core.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A node's threads and tasks.
+pub struct Running {
+    core: JoinHandle<Result<(), StoreError>>,
+    mining: Option<JoinHandle<()>>,
+    inbox: mpsc::Sender<Message>,
+    network: p2p::Handle,
+    stop_mining: Arc<AtomicBool>,
+    stop_api: oneshot::Sender<()>,
+}
+
+/// What the parts of a node share.
+struct Wiring {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    inbox: mpsc::Sender<Message>,
+    views: watch::Receiver<Arc<View>>,
+    api_views: watch::Receiver<Arc<api::View>>,
+    heartbeat: Arc<AtomicU64>,
+}
+
+impl Running {
+    /// Starts everything; the node listens when this returns.
+    pub fn start(
+        runtime: &Runtime,
+        opened: Opened,
+        settings: &Settings,
+        directory: &Path,
+    ) -> Result<Self, Failure> {
+        let mining = mining_settings(settings, opened.network.spec.dev)?;
+        let (spec, text) = (Arc::clone(opened.node.spec()), opened.network.text.clone());
+        let genesis = opened.node.genesis_hash();
+        let (name, head) = (opened.network.name.clone(), opened.node.head());
+        let listener = listen_http(runtime, settings)?;
+        let (events_in, events) = mpsc::channel(CORE_QUEUE);
+        let network = start_network(
+            runtime, settings, directory, genesis, &spec, text, events_in,
+        )?;
+        let (outbox, outgoing) = mpsc::channel(chain::params::NETWORK_QUEUE);
+        let (wiring, core) = start_core(opened, mining.is_some(), outbox)?;
+        let endpoints = endpoints(&listener, &network)?;
+        info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
+        let bridge = Bridge {
+            spec,
+            inbox: wiring.inbox.clone(),
+            outgoing,
+            events,
+            network: network.commands(),
+            views: wiring.views.clone(),
+        };
+        runtime.spawn(bridge.run());
+        runtime.spawn(tick(wiring.inbox.clone()));
+        let stop_api = start_api(runtime, listener, &wiring, settings);
+        let stop_mining = Arc::new(AtomicBool::new(false));
+        let mining = mining.map(|mining| start_mining(mining, &wiring, &stop_mining));
+        // Written last: whoever reads them finds everything up.
+        endpoints.write(directory)?;
+        Ok(Self {
+            core,
+            mining,
+            inbox: wiring.inbox,
+            network,
+            stop_mining,
+            stop_api,
+        })
+    }
+
+    /// Waits for a reason to stop, then stops everything in order: no new work, no new requests,
+    /// no peers, and last the core, which commits what it has taken.
+    pub fn wait(self, runtime: &Runtime, stop: &AtomicBool) -> Result<(), Failure> {
+        while !stop.load(Ordering::Relaxed) && !self.core.is_finished() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        info!("stopping");
+        self.stop_mining.store(true, Ordering::Relaxed);
+        drop(self.stop_api);
+        runtime.block_on(async {
+            self.network.shutdown().await;
+            // The core may have ended already.
+            let _ = self.inbox.send(Message::Stop).await;
+        });
+        if let Some(mining) = self.mining
+            && mining.join().is_err()
+        {
+            error!("the mining thread panicked");
+        }
+        match self.core.join() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::new(Exit::Other, error)),
+            Err(_) => Err(Failure::new(
+                Exit::Other,
+                "the core thread panicked: this is a bug",
+            )),
+        }
+    }
+}
+
+/// The miner and whom it pays, where the settings ask for mining.
+fn mining_settings(settings: &Settings, dev: bool) -> Result<Option<MiningSettings>, Failure> {
+    if !settings.mine {
+        return Ok(None);
+    }
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let text = settings.beneficiary.as_deref().ok_or_else(|| {
+        usage("mining needs somebody to pay: give --beneficiary ADDRESS".to_owned())
+    })?;
+    let party: wallet::Party = text
+        .parse()
+        .map_err(|error| usage(format!("--beneficiary: {error}")))?;
+    if matches!(party, wallet::Party::Dev(_)) && !dev {
+        return Err(usage(format!(
+            "--beneficiary {text}: everybody knows the dev keys; they are for dev networks only"
+        )));
+    }
+    let tag = settings.tag.as_bytes();
+    let mut extra_data = [0; 32];
+    let room = extra_data
+        .get_mut(..tag.len())
+        .ok_or_else(|| usage(format!("--tag has at most 32 bytes, got {}", tag.len())))?;
+    room.copy_from_slice(tag);
+    let config = miner::Config {
+        threads: settings.threads,
+        throttle_percent: settings.throttle,
+    };
+    let miner = Miner::new(config).map_err(|error| usage(error.to_string()))?;
+    Ok(Some(MiningSettings {
+        miner,
+        beneficiary: party.address(),
+        extra_data,
+    }))
+}
+
+struct MiningSettings {
+    miner: Miner,
+    beneficiary: Address,
+    extra_data: [u8; 32],
+}
+
+fn listen_http(runtime: &Runtime, settings: &Settings) -> Result<TcpListener, Failure> {
+    let address = SocketAddr::new(settings.http_addr, settings.http_port);
+    runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => Failure::new(
+                Exit::PortInUse,
+                format!(
+                    "port {} is in use: choose another with --http.port",
+                    address.port()
+                ),
+            ),
+            _ => Failure::new(Exit::Config, format!("cannot listen on {address}: {error}")),
+        })
+}
+
+fn start_network(
+    runtime: &Runtime,
+    settings: &Settings,
+    directory: &Path,
+    genesis: chain::BlockHash,
+    spec: &chain::ChainSpec,
+    spec_json: String,
+    events: mpsc::Sender<p2p::Event>,
+) -> Result<p2p::Handle, Failure> {
+    let identity = p2p::identity::load_or_create(&directory.join("node.key"))
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let text = genesis.to_string();
+    let mut config = p2p::Config::new(identity, text[text.len() - 8..].to_owned(), spec_json);
+    // A dev network's keys are known to everybody, so it stays on this machine.
+    config.loopback_only = spec.dev;
+    let address: IpAddr = if spec.dev {
+        [127, 0, 0, 1].into()
+    } else {
+        [0, 0, 0, 0].into()
+    };
+    config.listen = p2p::listen_addresses(address, settings.port);
+    config.bootnodes.clone_from(&settings.bootnodes);
+    runtime
+        .block_on(p2p::start(config, events))
+        .map_err(|error| match &error {
+            p2p::StartError::AddressTaken { .. } => Failure::new(
+                Exit::PortInUse,
+                format!("{error}: choose another port with --port"),
+            ),
+            _ => Failure::new(Exit::Config, error),
+        })
+}
+
+fn start_core(
+    opened: Opened,
+    mining: bool,
+    outbox: mpsc::Sender<core::Outgoing>,
+) -> Result<(Wiring, JoinHandle<Result<(), StoreError>>), Failure> {
+    let Opened {
+        node,
+        store,
+        network,
+        lock,
+    } = opened;
+    let clock = Clock::start();
+    let identity = Identity {
+        network: network.name,
+        mining,
+    };
+    let first = core::first_view(&node, &store, clock, &identity)
+        .map_err(|error| Failure::new(Exit::Damaged, error))?;
+    let metrics = Arc::new(Metrics::default());
+    metrics.published(&first);
+    let (inbox, messages) = mpsc::channel(CORE_QUEUE);
+    let (api_views_in, api_views) = watch::channel(Arc::clone(&first.api));
+    let (views_in, views) = watch::channel(Arc::new(first));
+    let heartbeat = Arc::new(AtomicU64::new(0));
+    let core = Core {
+        node,
+        store,
+        inbox: messages,
+        loopback: inbox.downgrade(),
+        outbox,
+        views: views_in,
+        api_views: api_views_in,
+        clock,
+        metrics: Arc::clone(&metrics),
+        heartbeat: Arc::clone(&heartbeat),
+        identity,
+    };
+    let run = move || {
+        let result = core.run();
+        // The directory is ours until the last write is done.
+        drop(lock);
+        result
+    };
+    let thread = thread::Builder::new().name("core".into()).spawn(run)?;
+    Ok((
+        Wiring {
+            clock,
+            metrics,
+            inbox,
+            views,
+            api_views,
+            heartbeat,
+        },
+        thread,
+    ))
+}
+
+fn endpoints(listener: &TcpListener, network: &p2p::Handle) -> Result<Endpoints, Failure> {
+    let id = network.peer_id();
+    let p2p = network
+        .addresses()
+        .iter()
+        .map(|address| format!("{address}/p2p/{id}"))
+        .collect();
+    let http = format!("http://{}", listener.local_addr()?);
+    Ok(Endpoints {
+        http,
+        p2p,
+        pid: std::process::id(),
+    })
+}
+
+/// Starts the HTTP API; it ends when the sender is dropped.
+fn start_api(
+    runtime: &Runtime,
+    listener: TcpListener,
+    wiring: &Wiring,
+    settings: &Settings,
+) -> oneshot::Sender<()> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (submissions, waiting) = mpsc::channel(CORE_QUEUE);
+    let mut registry = Registry::default();
+    wiring.metrics.register(&mut registry);
+    let (clock, heartbeat) = (wiring.clock, Arc::clone(&wiring.heartbeat));
+    let is_healthy = move || {
+        let age = clock
+            .now()
+            .monotonic_ms
+            .saturating_sub(heartbeat.load(Ordering::Relaxed));
+        age < HEARTBEAT_MS_MAX
+    };
+    let state = api::ApiState {
+        views: wiring.api_views.clone(),
+        submissions,
+        registry: Arc::new(registry),
+        is_healthy: Arc::new(is_healthy),
+        vhosts: Arc::new(settings.http_vhosts.clone()),
+    };
+    runtime.spawn(forward(waiting, wiring.inbox.clone()));
+    runtime.spawn(api::serve(
+        listener,
+        state,
+        async move { drop(stopped.await) },
+    ));
+    stop
+}
+
+/// Hands submitted transactions to the core, as fast as it takes them.
+async fn forward(mut waiting: mpsc::Receiver<api::Submission>, inbox: mpsc::Sender<Message>) {
+    while let Some(submission) = waiting.recv().await {
+        if inbox.send(Message::Submission(submission)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn tick(inbox: mpsc::Sender<Message>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        interval.tick().await;
+        if inbox.send(Message::Input(Input::Tick)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn start_mining(
+    settings: MiningSettings,
+    wiring: &Wiring,
+    stop: &Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    let mining = Mining {
+        miner: settings.miner,
+        beneficiary: settings.beneficiary,
+        extra_data: settings.extra_data,
+        views: wiring.views.clone(),
+        inbox: wiring.inbox.clone(),
+        clock: wiring.clock,
+        metrics: Arc::clone(&wiring.metrics),
+        stop: Arc::clone(stop),
+    };
+    thread::spawn(move || mining.run())
+}
