@@ -136,14 +136,8 @@ impl Request {
     /// Reads exactly one request within its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         limit(bytes.len(), REQUEST_BYTES_MAX)?;
-        let request: Self = codec::decode(bytes).map_err(MessageError::Malformed)?;
-        match &request {
-            Self::Status(_) => {}
-            Self::Headers(locator) => count(locator.len(), LOCATOR_MAX)?,
-            Self::Blocks(hashes) => count(hashes.len(), BLOCKS_MAX)?,
-            Self::Transactions(hashes) => count(hashes.len(), TRANSACTIONS_MAX)?,
-        }
-        Ok(request)
+        check_count(bytes, [LOCATOR_MAX, BLOCKS_MAX, TRANSACTIONS_MAX])?;
+        codec::decode(bytes).map_err(MessageError::Malformed)
     }
 }
 
@@ -165,10 +159,10 @@ impl Response {
     /// Reads exactly one answer within its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         limit(bytes.len(), RESPONSE_BYTES_MAX)?;
+        check_count(bytes, [HEADERS_MAX, BLOCKS_MAX, TRANSACTIONS_MAX])?;
         match codec::decode(bytes).map_err(MessageError::Malformed)? {
             WireResponse::Status(status) => Ok(Self::Status(status)),
             WireResponse::Headers(items) => {
-                count(items.len(), HEADERS_MAX)?;
                 let headers = items.iter().map(|item| Header::decode(item));
                 headers
                     .collect::<Result<_, _>>()
@@ -176,17 +170,13 @@ impl Response {
                     .map_err(malformed)
             }
             WireResponse::Blocks(items) => {
-                count(items.len(), BLOCKS_MAX)?;
                 let blocks = items.iter().map(|item| Block::decode(item));
                 blocks
                     .collect::<Result<_, _>>()
                     .map(Self::Blocks)
                     .map_err(malformed)
             }
-            WireResponse::Transactions(items) => {
-                count(items.len(), TRANSACTIONS_MAX)?;
-                Ok(Self::Transactions(items))
-            }
+            WireResponse::Transactions(items) => Ok(Self::Transactions(items)),
         }
     }
 }
@@ -221,12 +211,23 @@ fn limit(got: usize, want: usize) -> Result<(), MessageError> {
     }
 }
 
-fn count(got: usize, want: usize) -> Result<(), MessageError> {
+/// Holds the length of a message's list against the limit of its variant (1 to 3; variant 0 is a
+/// status) before the library sets memory aside for it. Whether the bytes are a message otherwise
+/// is for the library to say.
+fn check_count(bytes: &[u8], limits: [usize; 3]) -> Result<(), MessageError> {
+    let Some((variant, rest)) = bytes.split_first_chunk() else {
+        return Ok(());
+    };
+    let variant = usize::try_from(u32::from_le_bytes(*variant)).unwrap_or(usize::MAX);
+    let limit = variant.checked_sub(1).and_then(|list| limits.get(list));
+    let (Some(want), Some(count)) = (limit.copied(), rest.first_chunk()) else {
+        return Ok(());
+    };
+    let got = usize::try_from(u64::from_le_bytes(*count)).unwrap_or(usize::MAX);
     if got > want {
-        Err(MessageError::TooMany { want, got })
-    } else {
-        Ok(())
+        return Err(MessageError::TooMany { want, got });
     }
+    Ok(())
 }
 
 fn malformed(error: impl std::fmt::Display) -> MessageError {

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bincode;
+mod codec;
 mod laws;
 mod node_forks;
 mod node_reorgs;
