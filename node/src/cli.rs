@@ -6,7 +6,12 @@ use crate::{failure::Failure, verbs};
 
 /// A proof-of-work blockchain node for networks you run yourself.
 #[derive(Parser)]
-#[command(name = "lignum", version, about, propagate_version = true)]
+#[command(
+    name = "lignum",
+    version,
+    propagate_version = true,
+    about = "A proof-of-work blockchain node for networks you run yourself"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
