@@ -18,6 +18,9 @@ use crate::{
     transaction::{CheckedTransaction, LimitError},
 };
 
+/// The highest nonce that can be mined (Rule T4).
+const NONCE_MAX: u64 = u64::MAX - 1;
+
 /// Why the pool refuses a transaction. Every variant carries both numbers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
@@ -156,6 +159,24 @@ pub struct PoolContext {
     pub base_fee_min: u64,
 }
 
+/// How much a pool holds.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    /// Transactions.
+    pub count: usize,
+    /// Their encoded bytes.
+    pub bytes: usize,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            count: POOL_COUNT_MAX,
+            bytes: POOL_BYTES_MAX,
+        }
+    }
+}
+
 /// The transactions of one sender, and the account they were judged by.
 #[derive(Clone, Debug, Default)]
 struct Queue {
@@ -172,6 +193,7 @@ pub struct PoolSnapshot {
     /// The priority fee of each sender's last transaction: the next to be evicted comes first.
     tails: BTreeSet<(u128, Address)>,
     bytes: usize,
+    limits: PoolLimits,
 }
 
 /// The pool of one node.
@@ -179,6 +201,14 @@ pub struct PoolSnapshot {
 pub struct Pool(Arc<PoolSnapshot>);
 
 impl Pool {
+    /// An empty pool of this size.
+    pub fn new(limits: PoolLimits) -> Self {
+        Self(Arc::new(PoolSnapshot {
+            limits,
+            ..PoolSnapshot::default()
+        }))
+    }
+
     /// The pool as it is now.
     pub fn snapshot(&self) -> Arc<PoolSnapshot> {
         Arc::clone(&self.0)
@@ -374,7 +404,7 @@ impl PoolSnapshot {
 
     /// Drops the worst paying tails until the limits hold.
     fn evict(&mut self) {
-        while self.by_hash.len() > POOL_COUNT_MAX || self.bytes > POOL_BYTES_MAX {
+        while self.by_hash.len() > self.limits.count || self.bytes > self.limits.bytes {
             let (_, sender) = *self
                 .tails
                 .first()
@@ -399,7 +429,7 @@ impl Queue {
         let highest = self
             .nonce_next()
             .saturating_add(POOL_NONCE_GAP)
-            .min(u64::MAX - 2);
+            .min(NONCE_MAX);
         if nonce > highest {
             return Err(PoolError::NonceTooHigh {
                 want: highest,

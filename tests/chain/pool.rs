@@ -1,0 +1,439 @@
+//! The transaction pool against a naive model, each of its refusals, and its place in a node.
+
+use std::collections::BTreeMap;
+
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{TxKind, U256};
+use chain::{
+    Account, Address, CheckedTransaction, PoolError,
+    params::{POOL_NONCE_GAP, POOL_PER_SENDER},
+    pool::{Pool, PoolContext, PoolLimits},
+    transaction::LimitError,
+};
+use proptest::{
+    collection::vec,
+    prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest},
+};
+
+use crate::{
+    codec::config,
+    support::builder::{GWEI, LGN, Wallet, transfer},
+};
+
+const CONTEXT: PoolContext = PoolContext {
+    gas_limit: 30_000_000,
+    base_fee_min: 1_000_000_000,
+};
+
+fn account(nonce: u64, balance: u128) -> Account {
+    Account {
+        nonce,
+        balance,
+        code_hash: None,
+    }
+}
+
+fn paying(wallet: &Wallet, nonce: u64, tip: u128, wei: u128) -> CheckedTransaction {
+    let mut transaction = transfer(nonce, Address::ZERO, wei);
+    transaction.max_fee_per_gas = 10 * tip;
+    transaction.max_priority_fee_per_gas = tip;
+    wallet.sign(transaction)
+}
+
+/// What can happen to a pool.
+#[derive(Clone, Debug)]
+enum Op {
+    Insert {
+        sender: usize,
+        nonce: u64,
+        tip: u128,
+        wei: u128,
+    },
+    Account {
+        sender: usize,
+        nonce: u64,
+        balance: u128,
+    },
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let nonce = prop_oneof![8 => 0_u64..6, 1 => 15_u64..24];
+    let insert = (0_usize..3, nonce, 0_u128..5, 0_u128..3);
+    let insert = insert.prop_map(|(sender, nonce, tip, wei)| Op::Insert {
+        sender,
+        nonce,
+        // Steps of 10 % and less.
+        tip: GWEI * (100 + 5 * tip) / 100,
+        wei: wei * LGN,
+    });
+    let account = (0_usize..3, 0_u64..5, 0_u128..12);
+    let account = account.prop_map(|(sender, nonce, balance)| Op::Account {
+        sender,
+        nonce,
+        balance: balance * LGN,
+    });
+    vec(prop_oneof![6 => insert, 1 => account], 1..40)
+}
+
+/// The naive model: one list, searched anew for every question.
+#[derive(Default)]
+struct Model {
+    list: Vec<CheckedTransaction>,
+    count_max: usize,
+}
+
+impl Model {
+    fn of(&self, sender: Address) -> Vec<&CheckedTransaction> {
+        let mut all: Vec<_> = self
+            .list
+            .iter()
+            .filter(|tx| tx.sender() == sender)
+            .collect();
+        all.sort_by_key(|tx| tx.nonce());
+        all
+    }
+
+    fn next_nonce(&self, sender: Address, from: u64) -> u64 {
+        let waits = |nonce| self.of(sender).iter().any(|tx| tx.nonce() == nonce);
+        (from..).find(|nonce| !waits(*nonce)).unwrap()
+    }
+
+    fn insert(&mut self, tx: &CheckedTransaction, account: &Account) -> &'static str {
+        let sender = tx.sender();
+        if self.list.contains(tx) {
+            return "already_known";
+        }
+        if tx.nonce() < account.nonce {
+            return "nonce_too_low";
+        }
+        if tx.nonce() > self.next_nonce(sender, account.nonce) + POOL_NONCE_GAP {
+            return "nonce_too_high";
+        }
+        let rival = self
+            .of(sender)
+            .into_iter()
+            .find(|old| old.nonce() == tx.nonce())
+            .cloned();
+        if let Some(old) = &rival {
+            let enough = |new: u128, old: u128| 100 * new >= 110 * old;
+            if !enough(tx.max_fee(), old.max_fee())
+                || !enough(tx.priority_fee(), old.priority_fee())
+            {
+                return "replacement_underpriced";
+            }
+        }
+        let others = self
+            .of(sender)
+            .into_iter()
+            .filter(|old| Some(*old) != rival.as_ref());
+        let cost = |tx: &CheckedTransaction| tx.cost_max().unwrap();
+        let total = others.map(cost).fold(cost(tx), |sum, cost| sum + cost);
+        if total > U256::from(account.balance) {
+            return "balance_too_low";
+        }
+        self.list.retain(|old| Some(old) != rival.as_ref());
+        self.list.push(tx.clone());
+        while self.list.len() > self.count_max {
+            let tails = self.list.iter().filter(|tx| {
+                self.of(tx.sender())
+                    .last()
+                    .is_some_and(|last| last.nonce() == tx.nonce())
+            });
+            let worst = tails
+                .min_by_key(|tx| (tx.priority_fee(), tx.sender()))
+                .unwrap()
+                .clone();
+            self.list.retain(|old| *old != worst);
+        }
+        if self.list.contains(tx) {
+            "ok"
+        } else {
+            "pool_full"
+        }
+    }
+
+    fn account_changed(&mut self, sender: Address, account: &Account) {
+        self.list
+            .retain(|tx| tx.sender() != sender || tx.nonce() >= account.nonce);
+        loop {
+            let all = self.of(sender);
+            let costs = all.iter().map(|tx| tx.cost_max().unwrap());
+            if costs.fold(U256::ZERO, |sum, cost| sum + cost) <= U256::from(account.balance) {
+                return;
+            }
+            let last = all.last().copied().unwrap().clone();
+            self.list.retain(|tx| *tx != last);
+        }
+    }
+
+    /// Again and again the best paying one of those whose turn it is.
+    fn candidates(
+        &self,
+        accounts: &BTreeMap<Address, Account>,
+        fee: u64,
+    ) -> Vec<CheckedTransaction> {
+        let mut nonces: BTreeMap<_, _> = accounts
+            .iter()
+            .map(|(sender, account)| (*sender, account.nonce))
+            .collect();
+        let mut out = Vec::new();
+        loop {
+            let ready = self
+                .list
+                .iter()
+                .filter(|tx| nonces[&tx.sender()] == tx.nonce());
+            let paying = ready.filter_map(|tx| Some((tx.effective_tip(fee)?, tx.sender(), tx)));
+            let Some((_, sender, best)) = paying.max_by_key(|(tip, sender, _)| (*tip, *sender))
+            else {
+                return out;
+            };
+            *nonces.get_mut(&sender).unwrap() += 1;
+            out.push(best.clone());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    /// M1, M3, M4, M6: every answer, the contents and the order of candidates are the model's.
+    #[test]
+    fn pool_against_the_naive_model(ops in ops(), count_max in 3_usize..12, base_fee in 0_u64..14) {
+        let wallets = [1, 2, 3].map(Wallet::new);
+        let mut accounts: BTreeMap<Address, Account> =
+            wallets.iter().map(|wallet| (wallet.address, account(0, 8 * LGN))).collect();
+        let mut pool = Pool::new(PoolLimits { count: count_max, bytes: usize::MAX });
+        let mut model = Model { count_max, ..Model::default() };
+        for op in ops {
+            match op {
+                Op::Insert { sender, nonce, tip, wei } => {
+                    let tx = paying(&wallets[sender], nonce, tip, wei);
+                    let account = &accounts[&tx.sender()];
+                    let got = pool.insert(&tx, Some(account), CONTEXT);
+                    let code = got.as_ref().err().map_or("ok", PoolError::code);
+                    prop_assert_eq!(code, model.insert(&tx, account), "{:?}", got);
+                }
+                Op::Account { sender, nonce, balance } => {
+                    let address = wallets[sender].address;
+                    accounts.insert(address, account(nonce, balance));
+                    pool.account_changed(&address, Some(&accounts[&address]));
+                    model.account_changed(address, &accounts[&address]);
+                }
+            }
+            let snapshot = pool.snapshot();
+            let bytes: usize = model.list.iter().map(|tx| tx.bytes().len()).sum();
+            prop_assert_eq!((snapshot.len(), snapshot.bytes()), (model.list.len(), bytes));
+            prop_assert!(model.list.iter().all(|tx| snapshot.get(&tx.hash()) == Some(tx)));
+            for (address, account) in &accounts {
+                let next = snapshot.nonce_next(address, account.nonce);
+                prop_assert_eq!(next, model.next_nonce(*address, account.nonce));
+                let ours: Vec<_> = snapshot.of(address).collect();
+                prop_assert_eq!(ours, model.of(*address));
+            }
+            let fee = base_fee * 1_000_000_000;
+            let candidates = snapshot.candidates(fee, 100);
+            prop_assert_eq!(&candidates, &model.candidates(&accounts, fee));
+            prop_assert_eq!(&snapshot.candidates(fee, 2), &candidates[..candidates.len().min(2)]);
+        }
+    }
+}
+
+/// A refusal, its name, and both numbers in its sentence.
+fn refusal(pool: &mut Pool, tx: TxEip1559, rich: u128, code: &str, numbers: &[&str]) {
+    let tx = Wallet::new(1).sign(tx);
+    let error = pool
+        .insert(&tx, Some(&account(5, rich)), CONTEXT)
+        .expect_err(code);
+    let text = error.to_string();
+    assert_eq!(error.code(), code, "{text}");
+    for number in numbers {
+        assert!(text.contains(number), "{code}: {text:?} without {number}");
+    }
+    if let Some((want, got)) = error.numbers() {
+        assert!(
+            text.contains(&want) && text.contains(&got),
+            "{code}: {text:?}, {want}, {got}"
+        );
+    }
+}
+
+/// Rules T4 to T7 at the pool's door: every variant is reached and says both numbers.
+#[test]
+fn every_refusal() {
+    let rich = 1_000 * LGN;
+    let mut pool = Pool::default();
+    let tx = |alter: &dyn Fn(&mut TxEip1559)| {
+        let mut tx = transfer(5, Address::ZERO, 1);
+        alter(&mut tx);
+        tx
+    };
+    let first = tx(&|_| {});
+    pool.insert(
+        &Wallet::new(1).sign(first.clone()),
+        Some(&account(5, rich)),
+        CONTEXT,
+    )
+    .unwrap();
+    let mut refused = |tx, code: &str, numbers: &[&str]| {
+        refusal(&mut pool, tx, rich, code, numbers);
+    };
+    refused(first, "already_known", &["0x"]);
+    refused(
+        tx(&|tx| tx.gas_limit = 20_999),
+        "gas_limit_too_low",
+        &["20999", "21000"],
+    );
+    refused(
+        tx(&|tx| tx.gas_limit = 16_777_217),
+        "gas_limit_too_high",
+        &["16777217", "16777216"],
+    );
+    let initcode = tx(&|tx| {
+        tx.to = TxKind::Create;
+        tx.input = vec![0; 49_153].into();
+        tx.gas_limit = 10_000_000;
+    });
+    refused(initcode, "initcode_too_large", &["49153", "49152"]);
+    let tip = tx(&|tx| tx.max_priority_fee_per_gas = 10_000_000_001);
+    refused(
+        tip,
+        "priority_fee_above_max_fee",
+        &["10000000001", "10000000000"],
+    );
+    let fee = tx(&|tx| (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (999_999_999, 0));
+    refused(fee, "fee_too_low", &["999999999", "1000000000"]);
+    refused(tx(&|tx| tx.nonce = 4), "nonce_too_low", &["4", "5"]);
+    refused(tx(&|tx| tx.nonce = 23), "nonce_too_high", &["23", "22"]);
+    refused(
+        tx(&|tx| tx.nonce = u64::MAX),
+        "nonce_too_high",
+        &["18446744073709551615", "22"],
+    );
+    let much = tx(&|tx| (tx.nonce, tx.value) = (6, U256::from(rich)));
+    // 1,000 LGN, both gas limits at 10 gwei, and the wei of the first.
+    refused(
+        much,
+        "balance_too_low",
+        &["1000000420000000000001", "1000000000000000000000"],
+    );
+    refused(
+        tx(&|tx| tx.value = U256::MAX),
+        "replacement_underpriced",
+        &["5"],
+    );
+    let overflow = tx(&|tx| (tx.nonce, tx.value) = (7, U256::MAX));
+    refused(overflow, "balance_too_low", &[&U256::MAX.to_string()]);
+    let bump = tx(&|tx| {
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (11 * GWEI, 1_099_999_999);
+    });
+    refused(
+        bump,
+        "replacement_underpriced",
+        &["1099999999", "1100000000"],
+    );
+    let tx = Wallet::new(1).pay(5, Address::ZERO, 9);
+    let contract = Account {
+        code_hash: Some([1; 32]),
+        ..account(5, rich)
+    };
+    let error = Pool::default()
+        .insert(&tx, Some(&contract), CONTEXT)
+        .unwrap_err();
+    assert_eq!(error.code(), "sender_has_code");
+    let small = PoolContext {
+        gas_limit: 20_000,
+        ..CONTEXT
+    };
+    let error = Pool::default()
+        .insert(&tx, Some(&account(5, rich)), small)
+        .unwrap_err();
+    assert_eq!(
+        error,
+        PoolError::BlockGas {
+            want: 20_000,
+            got: 21_000
+        }
+    );
+    assert_eq!(error.to_string(), "gas limit is 21000, a block has 20000");
+    let error = Pool::default().insert(&tx, None, CONTEXT).unwrap_err();
+    assert!(
+        matches!(error, PoolError::Balance { got: 0, .. }),
+        "no account"
+    );
+    assert!(matches!(
+        PoolError::from(LimitError::GasTooHigh { got: 1 }),
+        PoolError::Limit(_)
+    ));
+}
+
+/// M1: a full pool lets go of the worst paying tail, and refuses what pays no more.
+#[test]
+fn m1_a_full_pool() {
+    let mut pool = Pool::new(PoolLimits {
+        count: 2,
+        bytes: usize::MAX,
+    });
+    let wallets = [1, 2, 3].map(Wallet::new);
+    let rich = account(0, LGN);
+    let pay = |who: usize, gwei: u128| paying(&wallets[who], 0, gwei * GWEI, 1);
+    pool.insert(&pay(0, 2), Some(&rich), CONTEXT).unwrap();
+    pool.insert(&pay(1, 3), Some(&rich), CONTEXT).unwrap();
+    let error = pool.insert(&pay(2, 1), Some(&rich), CONTEXT).unwrap_err();
+    assert_eq!(
+        error,
+        PoolError::Full {
+            want: 2 * GWEI,
+            got: GWEI
+        }
+    );
+    assert!(error.to_string().contains("2000000000") && error.to_string().contains("1000000000"));
+    pool.insert(&pay(2, 4), Some(&rich), CONTEXT).unwrap();
+    assert_eq!(pool.snapshot().candidates(0, 9), [pay(2, 4), pay(1, 3)]);
+    // The same by bytes.
+    let room = pay(0, 2).bytes().len() + pay(1, 3).bytes().len();
+    let mut pool = Pool::new(PoolLimits {
+        count: 9,
+        bytes: room,
+    });
+    for (who, gwei) in [(0, 2), (1, 3), (2, 4)] {
+        pool.insert(&pay(who, gwei), Some(&rich), CONTEXT).unwrap();
+    }
+    assert_eq!(pool.snapshot().len(), 2);
+    assert!(pool.snapshot().bytes() <= room);
+}
+
+/// M1: a sender has a bounded number of places; a replacement needs none.
+#[test]
+fn m1_places_of_a_sender() {
+    let (mut pool, wallet, rich) = (Pool::default(), Wallet::new(1), account(0, 1_000 * LGN));
+    for nonce in 0..POOL_PER_SENDER as u64 {
+        pool.insert(&paying(&wallet, nonce, GWEI, 1), Some(&rich), CONTEXT)
+            .unwrap();
+    }
+    let next = paying(&wallet, POOL_PER_SENDER as u64, GWEI, 1);
+    let error = pool.insert(&next, Some(&rich), CONTEXT).unwrap_err();
+    assert_eq!(error, PoolError::SenderFull { want: 64, got: 64 });
+    assert_eq!(error.code(), "sender_full");
+    pool.insert(&paying(&wallet, 3, 2 * GWEI, 1), Some(&rich), CONTEXT)
+        .unwrap();
+    assert_eq!(pool.snapshot().len(), POOL_PER_SENDER);
+}
+
+/// Rule T4: the last nonce of all can still be mined, the one after it cannot.
+#[test]
+fn t4_the_last_nonce() {
+    let (mut pool, wallet) = (Pool::default(), Wallet::new(1));
+    let late = account(u64::MAX - 1, LGN);
+    let last = paying(&wallet, u64::MAX - 1, GWEI, 1);
+    pool.insert(&last, Some(&late), CONTEXT).unwrap();
+    assert_eq!(pool.snapshot().candidates(0, 9), [last]);
+    let beyond = paying(&wallet, u64::MAX, GWEI, 1);
+    let error = pool.insert(&beyond, Some(&late), CONTEXT).unwrap_err();
+    assert_eq!(
+        error,
+        PoolError::NonceTooHigh {
+            want: u64::MAX - 1,
+            got: u64::MAX
+        }
+    );
+}
