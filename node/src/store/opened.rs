@@ -6,8 +6,8 @@ use chain::{Node, Store, StoreError};
 use state::Evm;
 
 use super::{
-    RedbStore,
-    directory::{FORMAT, Lock, LockError, chain_file, spec_file, write_whole},
+    RedbStore, Trouble,
+    directory::{Lock, LockError, chain_file, spec_file, write_whole},
 };
 use crate::{
     failure::{Exit, Failure},
@@ -43,17 +43,19 @@ impl Opened {
             Some(network) => network,
             None => Network::read(&pinned)?,
         };
-        let fail = |error: StoreError| damaged(directory, &error);
-        let mut store = RedbStore::open(&chain_file(directory)).map_err(fail)?;
+        let file = chain_file(directory);
+        let fail = |trouble: Trouble| {
+            let exit = match trouble {
+                Trouble::Damaged(_) | Trouble::Format { .. } => Exit::Damaged,
+                Trouble::Environment(_) => Exit::Other,
+            };
+            Failure::new(exit, trouble.at(&file))
+        };
+        let mut store = RedbStore::open(&file).map_err(fail)?;
         let (genesis, batch) = Node::genesis(&network.spec, &Evm::new());
         let genesis = genesis.header.hash();
         let mut network = network;
-        match store.label().map_err(fail)? {
-            Some(label) if label.format != FORMAT => {
-                let got = label.format;
-                let what = format!("the store has format {got}, this version reads {FORMAT}");
-                return Err(damaged(directory, &StoreError(what)));
-            }
+        match store.label() {
             Some(label) if label.genesis != genesis => {
                 let place = directory.display();
                 let theirs = label.genesis;
@@ -64,13 +66,20 @@ impl Opened {
                     ),
                 ));
             }
-            Some(label) => network.name = label.network,
+            Some(label) => network.name = label.network.clone(),
             None => store.found(genesis, &network.name, &batch).map_err(fail)?,
         }
         write_whole(&pinned, network.text.as_bytes())?;
         let spec = Arc::new(network.spec.clone());
+        let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
         let snapshot = store.snapshot().map_err(fail)?;
-        let node = Node::open(spec, Evm::new(), &snapshot).map_err(fail)?;
+        let unfit = |error: StoreError| {
+            // What the store says of itself names the file and the remedy already.
+            let is_named = error.0.starts_with(&*file.to_string_lossy());
+            let told = Trouble::Damaged(error.0.clone()).at(&file);
+            fail(if is_named { error } else { told })
+        };
+        let node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
         Ok(Self {
             node,
             store,
@@ -78,14 +87,4 @@ impl Opened {
             lock,
         })
     }
-}
-
-fn damaged(directory: &Path, error: &StoreError) -> Failure {
-    let place = directory.display();
-    Failure::new(
-        Exit::Damaged,
-        format!(
-            "{place}: {error}. Restore the directory from a copy, or remove its chain.redb to sync again"
-        ),
-    )
 }

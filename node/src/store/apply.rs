@@ -1,0 +1,109 @@
+//! A batch as writes to the tables and to the index.
+
+use chain::{Batch, BlockHash, BlockId, Body, Header, Stage};
+
+use super::{
+    index::Index,
+    pieces::{split_changes, split_receipts},
+    tables::{WriteTables, block_key, encode_record, piece_key},
+    trouble::Trouble,
+};
+
+/// Applies a batch in the order of its fields. The index is one's own copy until the batch is
+/// committed.
+pub fn apply(
+    tables: &mut WriteTables<'_>,
+    index: &mut Index,
+    batch: &Batch,
+) -> Result<(), Trouble> {
+    for header in &batch.headers {
+        add_header(tables, header)?;
+    }
+    for (id, body) in &batch.bodies {
+        set_stage(tables, id, |stage| stage.max(Stage::Body))?;
+        tables.bodies.put(&block_key(id), &body.encode())?;
+    }
+    for id in &batch.dropped {
+        set_stage(tables, id, |_| Stage::Header)?;
+        tables.bodies.remove(&block_key(id))?;
+    }
+    for block in &batch.executed {
+        set_stage(tables, &block.id, |_| Stage::Executed)?;
+        for (number, piece) in (0..).zip(split_changes(&block.changes)) {
+            tables.changes.put(&piece_key(&block.id, number), &piece)?;
+        }
+        for (number, piece) in (0..).zip(split_receipts(&block.receipts)) {
+            tables.receipts.put(&piece_key(&block.id, number), &piece)?;
+        }
+    }
+    for id in &batch.invalid {
+        set_stage(tables, id, |_| Stage::Invalid)?;
+    }
+    for (height, hash) in &batch.canonical {
+        set_canonical(tables, index, *height, *hash)?;
+    }
+    if let Some(head) = &batch.head {
+        tables.facts.put(b"head", &block_key(head))?;
+    }
+    Ok(())
+}
+
+/// A header that is known already keeps its stage.
+fn add_header(tables: &mut WriteTables<'_>, header: &Header) -> Result<(), Trouble> {
+    let id = BlockId {
+        height: header.extension.height,
+        hash: header.hash(),
+    };
+    if tables.heights.get(&id.hash.0)?.is_some() {
+        return Ok(());
+    }
+    tables.heights.put(&id.hash.0, &id.height.to_be_bytes())?;
+    tables
+        .headers
+        .put(&block_key(&id), &encode_record(header, Stage::Header))
+}
+
+fn set_stage(
+    tables: &mut WriteTables<'_>,
+    id: &BlockId,
+    change: impl FnOnce(Stage) -> Stage,
+) -> Result<(), Trouble> {
+    if tables.id(&id.hash)? != Some(*id) {
+        let (height, hash) = (id.height, id.hash);
+        return Err(Trouble::Environment(format!(
+            "no header for block {height} {hash}"
+        )));
+    }
+    let (header, stage) = tables.record(id)?;
+    let next = change(stage);
+    if next == stage {
+        return Ok(());
+    }
+    tables
+        .headers
+        .put(&block_key(id), &encode_record(&header, next))
+}
+
+/// Replaces the best chain's block at a height, and the places of its transactions.
+fn set_canonical(
+    tables: &mut WriteTables<'_>,
+    index: &mut Index,
+    height: u64,
+    hash: Option<BlockHash>,
+) -> Result<(), Trouble> {
+    if let Some(hash) = tables.canonical(height)? {
+        let old = BlockId { height, hash };
+        index.remove(old, &body_of(tables, &old)?);
+    }
+    let Some(hash) = hash else {
+        return tables.canonical.remove(&height.to_be_bytes());
+    };
+    let new = BlockId { height, hash };
+    index.add(new, &body_of(tables, &new)?);
+    tables.canonical.put(&height.to_be_bytes(), &hash.0)
+}
+
+fn body_of(tables: &WriteTables<'_>, id: &BlockId) -> Result<Body, Trouble> {
+    let missing = || Trouble::Environment(format!("no body for block {} {}", id.height, id.hash));
+    tables.body(id)?.ok_or_else(missing)
+}

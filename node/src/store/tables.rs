@@ -1,0 +1,357 @@
+//! The tables of the engine's file, and what their keys and values mean.
+//!
+//! Reading is the same for a snapshot and for the transaction that writes. Every value is sealed
+//! (`seal`), so a reader gets what was written, or a [`Trouble`].
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | meta | a name (text) | format version; the one value that is not sealed |
+//! | facts | a name | genesis hash, network's name, head |
+//! | heights | hash | height |
+//! | headers | height ‖ hash | header as on the wire ‖ stage |
+//! | canonical | height | hash |
+//! | bodies | height ‖ hash | body as on the wire |
+//! | changes, receipts | height ‖ hash ‖ number | a piece (`pieces`) |
+//!
+//! Heights in keys are big-endian, so that keys sort by height and parents come first.
+
+use std::ops::Bound;
+
+use chain::{
+    BlockHash, Body, ChangeSet, Header, Receipt,
+    params::HEADER_WIRE_BYTES,
+    store::{BlockId, Stage},
+};
+use redb::{
+    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
+    WriteTransaction,
+};
+
+use super::{
+    pieces::{join_changes, join_receipts},
+    seal::{seal, unseal},
+    trouble::{Trouble, engine},
+};
+
+type Bytes = &'static [u8];
+type Definition = TableDefinition<'static, Bytes, Bytes>;
+/// Headers by rising key, as far as one look reaches.
+pub type HeaderPage = Vec<(BlockId, Header, Stage)>;
+
+/// A table, and its name for seals and messages.
+pub struct Named<T> {
+    name: &'static str,
+    table: T,
+}
+
+/// All tables, as one transaction sees them.
+pub struct Tables<T> {
+    /// What belongs to the whole store, by name.
+    pub facts: Named<T>,
+    /// Heights of all known blocks.
+    pub heights: Named<T>,
+    /// Headers and stages.
+    pub headers: Named<T>,
+    /// The best chain.
+    pub canonical: Named<T>,
+    /// Bodies.
+    pub bodies: Named<T>,
+    /// Change sets in pieces.
+    pub changes: Named<T>,
+    /// Receipts in pieces.
+    pub receipts: Named<T>,
+}
+
+/// The tables of a snapshot.
+pub type ReadTables = Tables<ReadOnlyTable<Bytes, Bytes>>;
+/// The tables of the transaction that writes.
+pub type WriteTables<'txn> = Tables<Table<'txn, Bytes, Bytes>>;
+
+impl<T> Tables<T> {
+    fn open(mut table: impl FnMut(Definition) -> Result<T, Trouble>) -> Result<Self, Trouble> {
+        let mut named = |name| {
+            let table = table(TableDefinition::new(name))?;
+            Ok::<_, Trouble>(Named { name, table })
+        };
+        Ok(Self {
+            facts: named("facts")?,
+            heights: named("heights")?,
+            headers: named("headers")?,
+            canonical: named("canonical")?,
+            bodies: named("bodies")?,
+            changes: named("changes")?,
+            receipts: named("receipts")?,
+        })
+    }
+}
+
+impl ReadTables {
+    /// As of a read transaction, which they keep alive.
+    pub fn read(transaction: &ReadTransaction) -> Result<Self, Trouble> {
+        Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    }
+}
+
+impl<'txn> WriteTables<'txn> {
+    /// As of a write transaction; made where they do not exist.
+    pub fn write(transaction: &'txn WriteTransaction) -> Result<Self, Trouble> {
+        Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    }
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
+    /// A value, if there is one.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+        let Some(sealed) = self.table.get(key).map_err(engine)? else {
+            return Ok(None);
+        };
+        let value = unseal(self.name, key, sealed.value());
+        value
+            .map(|value| Some(value.to_vec()))
+            .map_err(|reason| self.damaged(key, &reason))
+    }
+
+    /// A value of a certain length, if there is one.
+    pub fn get_array<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, Trouble> {
+        let Some(value) = self.get(key)? else {
+            return Ok(None);
+        };
+        let array = value.as_slice().try_into().map_err(|_| {
+            self.damaged(key, &format!("a value has {N} bytes, got {}", value.len()))
+        })?;
+        Ok(Some(array))
+    }
+
+    /// The values of all keys with this prefix, in order.
+    fn get_all(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Trouble> {
+        let mut values = Vec::new();
+        for item in self.table.range::<&[u8]>(prefix..).map_err(engine)? {
+            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
+            let key = key.value();
+            if !key.starts_with(prefix) {
+                break;
+            }
+            let value = unseal(self.name, key, sealed.value());
+            values.push(value.map_err(|reason| self.damaged(key, &reason))?.to_vec());
+        }
+        Ok(values)
+    }
+
+    /// That a value cannot be what was written.
+    pub fn damaged(&self, key: &[u8], reason: &str) -> Trouble {
+        Trouble::Damaged(format!("table {}, {}: {reason}", self.name, describe(key)))
+    }
+}
+
+impl Named<Table<'_, Bytes, Bytes>> {
+    /// Writes a value in place of any earlier one.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Trouble> {
+        let sealed = seal(self.name, key, value);
+        self.table.insert(key, sealed.as_slice()).map_err(engine)?;
+        Ok(())
+    }
+
+    /// Removes a value, if there is one.
+    pub fn remove(&mut self, key: &[u8]) -> Result<(), Trouble> {
+        self.table.remove(key).map_err(engine)?;
+        Ok(())
+    }
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
+    /// The head.
+    pub fn head(&self) -> Result<Option<BlockId>, Trouble> {
+        Ok(self
+            .facts
+            .get_array(b"head")?
+            .map(|key: [u8; 40]| id_of(&key)))
+    }
+
+    /// Height and hash of a known block.
+    pub fn id(&self, hash: &BlockHash) -> Result<Option<BlockId>, Trouble> {
+        let height = self.heights.get_array(&hash.0)?.map(u64::from_be_bytes);
+        Ok(height.map(|height| BlockId {
+            height,
+            hash: *hash,
+        }))
+    }
+
+    /// The best chain's block at a height.
+    pub fn canonical(&self, height: u64) -> Result<Option<BlockHash>, Trouble> {
+        Ok(self
+            .canonical
+            .get_array(&height.to_be_bytes())?
+            .map(BlockHash))
+    }
+
+    /// Header and stage of a block that is known to be here.
+    pub fn record(&self, id: &BlockId) -> Result<(Header, Stage), Trouble> {
+        let key = block_key(id);
+        let Some(value) = self.headers.get(&key)? else {
+            return Err(self.headers.damaged(&key, "it is missing"));
+        };
+        decode_record(&value, id).map_err(|reason| self.headers.damaged(&key, &reason))
+    }
+
+    /// Up to `count` headers after a key, parents first.
+    pub fn records_after(
+        &self,
+        last: Option<BlockId>,
+        count: usize,
+    ) -> Result<HeaderPage, Trouble> {
+        let last = last.map(|id| block_key(&id));
+        let from = last
+            .as_ref()
+            .map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+        let range = self
+            .headers
+            .table
+            .range::<&[u8]>((from, Bound::Unbounded))
+            .map_err(engine)?;
+        let mut page = Vec::new();
+        for item in range.take(count) {
+            let (key, sealed) = item.map_err(engine)?;
+            let damaged = |reason: String| self.headers.damaged(key.value(), &reason);
+            let array = key
+                .value()
+                .try_into()
+                .map_err(|_| damaged("wrong key".into()))?;
+            let id = id_of(array);
+            let value = unseal(self.headers.name, key.value(), sealed.value()).map_err(damaged)?;
+            let (header, stage) = decode_record(value, &id).map_err(damaged)?;
+            page.push((id, header, stage));
+        }
+        Ok(page)
+    }
+
+    /// A body, if it is here.
+    pub fn body(&self, id: &BlockId) -> Result<Option<Body>, Trouble> {
+        let key = block_key(id);
+        let Some(value) = self.bodies.get(&key)? else {
+            let has_none = |stage| matches!(stage, Stage::Header | Stage::Invalid);
+            return self.absent(&self.bodies, id, has_none);
+        };
+        let body = Body::decode(&value);
+        body.map(Some)
+            .map_err(|error| self.bodies.damaged(&key, &error.to_string()))
+    }
+
+    /// A change set, if the block was executed.
+    pub fn changes(&self, id: &BlockId) -> Result<Option<ChangeSet>, Trouble> {
+        self.joined(&self.changes, id, join_changes)
+    }
+
+    /// The receipts, if the block was executed.
+    pub fn receipts(&self, id: &BlockId) -> Result<Option<Vec<Receipt>>, Trouble> {
+        self.joined(&self.receipts, id, join_receipts)
+    }
+
+    fn joined<V>(
+        &self,
+        table: &Named<T>,
+        id: &BlockId,
+        join: fn(&[Vec<u8>]) -> Result<V, String>,
+    ) -> Result<Option<V>, Trouble> {
+        let key = block_key(id);
+        let pieces = table.get_all(&key)?;
+        if pieces.is_empty() {
+            return self.absent(table, id, |stage| stage != Stage::Executed);
+        }
+        join(&pieces)
+            .map(Some)
+            .map_err(|reason| table.damaged(&key, &reason))
+    }
+
+    /// Nothing, where the block's stage allows it; a key that was damaged is noticed by this.
+    fn absent<V>(
+        &self,
+        table: &Named<T>,
+        id: &BlockId,
+        is_allowed: fn(Stage) -> bool,
+    ) -> Result<Option<V>, Trouble> {
+        let (_, stage) = self.record(id)?;
+        if is_allowed(stage) {
+            Ok(None)
+        } else {
+            Err(table.damaged(&block_key(id), "it is missing"))
+        }
+    }
+}
+
+/// Height (big-endian) and hash.
+pub fn block_key(id: &BlockId) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..8].copy_from_slice(&id.height.to_be_bytes());
+    key[8..].copy_from_slice(&id.hash.0);
+    key
+}
+
+/// The key of a piece.
+pub fn piece_key(id: &BlockId, number: u32) -> [u8; 44] {
+    let mut key = [0; 44];
+    key[..40].copy_from_slice(&block_key(id));
+    key[40..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn id_of(key: &[u8; 40]) -> BlockId {
+    let (height, hash) = key.split_first_chunk().expect("40 bytes have 8");
+    let hash = hash.try_into().expect("40 bytes without 8 are 32");
+    BlockId {
+        height: u64::from_be_bytes(*height),
+        hash: BlockHash(hash),
+    }
+}
+
+/// The value of the table of headers.
+pub fn encode_record(header: &Header, stage: Stage) -> Vec<u8> {
+    let mut value = header.encode();
+    value.push(match stage {
+        Stage::Header => 0,
+        Stage::Body => 1,
+        Stage::Executed => 2,
+        Stage::Invalid => 3,
+    });
+    value
+}
+
+fn decode_record(value: &[u8], id: &BlockId) -> Result<(Header, Stage), String> {
+    let Some((bytes, [stage])) = value.split_at_checked(HEADER_WIRE_BYTES) else {
+        let want = HEADER_WIRE_BYTES + 1;
+        return Err(format!("a record has {want} bytes, got {}", value.len()));
+    };
+    let header = Header::decode(bytes).map_err(|error| error.to_string())?;
+    let found = BlockId {
+        height: header.extension.height,
+        hash: header.hash(),
+    };
+    if found != *id {
+        return Err(format!(
+            "the header is that of block {} {}",
+            found.height, found.hash
+        ));
+    }
+    let stage = match stage {
+        0 => Stage::Header,
+        1 => Stage::Body,
+        2 => Stage::Executed,
+        3 => Stage::Invalid,
+        other => return Err(format!("{other} is no stage")),
+    };
+    Ok((header, stage))
+}
+
+/// What a key stands for, for people.
+fn describe(key: &[u8]) -> String {
+    if let Some(block) = key.first_chunk::<40>() {
+        let id = id_of(block);
+        return format!("block {} {}", id.height, id.hash);
+    }
+    if let Ok(hash) = key.try_into() {
+        return format!("block {}", BlockHash(hash));
+    }
+    match key.try_into() {
+        Ok(height) => format!("height {}", u64::from_be_bytes(height)),
+        Err(_) => format!("key {:?}", String::from_utf8_lossy(key)),
+    }
+}

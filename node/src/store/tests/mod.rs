@@ -1,0 +1,194 @@
+//! One suite for every store, and what only a store on disk can get wrong: here their blocks,
+//! batches and directories.
+
+mod conformance;
+mod damage;
+
+use std::{path::PathBuf, sync::Arc};
+
+use chain::{
+    Block, Body, ChangeSet, Header, Receipt, U256,
+    execution::SlotChange,
+    header::{Extension, PowHeader},
+    memory::MemoryStore,
+    store::{Batch, BlockId, ExecutedBlock, Reader, Stage, Store},
+};
+
+use super::RedbStore;
+
+/// A block on a parent, told apart from its siblings by its tag and its transactions.
+fn child(parent: &Header, tag: u8, transactions: &[&[u8]]) -> Block {
+    let body = Body(transactions.iter().map(|bytes| bytes.to_vec()).collect());
+    let extension = Extension {
+        height: parent.extension.height + 1,
+        chain_work: parent.extension.chain_work + U256::from(2),
+        extra_data: [tag; 32],
+        ..Extension::default()
+    };
+    let pow = PowHeader {
+        parent: parent.hash(),
+        time: u32::from(tag),
+        ..PowHeader::default()
+    };
+    Block {
+        header: Header::sealed(pow, extension),
+        body,
+    }
+}
+
+fn genesis() -> Block {
+    let extension = Extension {
+        extra_data: [0xee; 32],
+        ..Extension::default()
+    };
+    Block {
+        header: Header::sealed(PowHeader::default(), extension),
+        body: Body::default(),
+    }
+}
+
+fn id(block: &Block) -> BlockId {
+    BlockId {
+        height: block.header.extension.height,
+        hash: block.header.hash(),
+    }
+}
+
+fn receipts(block: &Block) -> Arc<Vec<Receipt>> {
+    let receipt = |gas| Receipt {
+        tx_type: 2,
+        success: true,
+        cumulative_gas: gas,
+        logs: vec![],
+    };
+    Arc::new(
+        (1..)
+            .zip(&block.body.0)
+            .map(|(gas, _)| receipt(gas))
+            .collect(),
+    )
+}
+
+fn changes(block: &Block) -> Arc<ChangeSet> {
+    let slot = SlotChange {
+        address: [1; 20],
+        slot: [2; 32],
+        old: [0; 32],
+        new: id(block).hash.0,
+    };
+    Arc::new(ChangeSet {
+        slots: vec![slot],
+        ..ChangeSet::default()
+    })
+}
+
+fn executed(block: &Block) -> ExecutedBlock {
+    ExecutedBlock {
+        id: id(block),
+        changes: changes(block),
+        receipts: receipts(block),
+    }
+}
+
+/// Headers and bodies join, unexecuted.
+fn joined(blocks: &[&Block]) -> Batch {
+    Batch {
+        headers: blocks
+            .iter()
+            .map(|block| Arc::new(block.header.clone()))
+            .collect(),
+        bodies: blocks
+            .iter()
+            .map(|block| (id(block), Arc::new(block.body.clone())))
+            .collect(),
+        ..Batch::default()
+    }
+}
+
+/// The head moves from one branch to another, given upwards without their common ancestor.
+fn moved(old: &[&Block], new: &[&Block]) -> Batch {
+    let undone = old.iter().rev().map(|block| (id(block).height, None));
+    let redone = new
+        .iter()
+        .map(|block| (id(block).height, Some(id(block).hash)));
+    Batch {
+        executed: new.iter().map(|block| executed(block)).collect(),
+        canonical: undone.chain(redone).collect(),
+        head: new.last().map(|block| id(block)),
+        ..Batch::default()
+    }
+}
+
+fn first_batch(genesis: &Block) -> Batch {
+    let mut batch = joined(&[genesis]);
+    batch.append(moved(&[], &[genesis]));
+    batch
+}
+
+/// Where a test gets its stores from: an empty one, and the same one opened again.
+trait Bench {
+    type Store: Store;
+    fn make(&mut self, genesis: &Block) -> Self::Store;
+    fn reopen(&mut self, store: Self::Store) -> Self::Store;
+}
+
+struct Memory;
+
+impl Bench for Memory {
+    type Store = MemoryStore;
+
+    fn make(&mut self, genesis: &Block) -> MemoryStore {
+        let mut store = MemoryStore::default();
+        store.commit(&first_batch(genesis)).unwrap();
+        store
+    }
+
+    fn reopen(&mut self, store: MemoryStore) -> MemoryStore {
+        store
+    }
+}
+
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("chain.redb")
+    }
+}
+
+impl Bench for Disk {
+    type Store = RedbStore;
+
+    fn make(&mut self, genesis: &Block) -> RedbStore {
+        let mut store = RedbStore::open(&self.file()).unwrap();
+        assert_eq!(store.label(), None);
+        let hash = genesis.header.hash();
+        store.found(hash, "devnet", &first_batch(genesis)).unwrap();
+        store
+    }
+
+    fn reopen(&mut self, store: RedbStore) -> RedbStore {
+        drop(store);
+        RedbStore::open(&self.file()).unwrap()
+    }
+}
+
+fn assert_holds(reader: &impl Reader, block: &Block, stage: Stage) {
+    let hash = block.header.hash();
+    assert_eq!(
+        reader.header(&hash).unwrap().as_deref(),
+        Some(&block.header)
+    );
+    assert_eq!(reader.stage(&hash), Ok(Some(stage)));
+    let body = (stage != Stage::Header).then_some(&block.body);
+    assert_eq!(reader.body(&hash).unwrap().as_deref(), body);
+    let was_executed = stage == Stage::Executed && id(block).height > 0;
+    if was_executed {
+        assert_eq!(reader.changes(&hash), Ok(Some(changes(block))));
+        assert_eq!(reader.receipts(&hash), Ok(Some(receipts(block))));
+    }
+}

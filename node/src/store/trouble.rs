@@ -1,0 +1,120 @@
+//! What goes wrong below the `Store` trait, and the guard around the engine.
+
+use std::{
+    fmt::Display,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use chain::StoreError;
+
+/// Why the engine could not do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// What was read cannot be what was written.
+    Damaged(String),
+    /// The disk or the system; what is stored is as good as it was.
+    Environment(String),
+    /// Written by an older or newer program.
+    Format {
+        /// The version this program reads.
+        want: u32,
+        /// The file's version.
+        got: u32,
+    },
+}
+
+impl Trouble {
+    /// The same with the file's name and what to do about it.
+    pub fn at(&self, file: &Path) -> StoreError {
+        let place = file.display();
+        StoreError(match self {
+            Self::Damaged(reason) => format!(
+                "{place} is damaged: {reason}. Restore it from a copy, or remove it to sync again"
+            ),
+            Self::Environment(reason) => format!("{place}: {reason}"),
+            Self::Format { want, got } => format!(
+                "{place} has format version {got}, this program reads {want}: use the lignum that wrote it, or remove it to sync again"
+            ),
+        })
+    }
+}
+
+/// An error of the engine: the disk's, or what it found on it.
+pub fn engine(error: impl Into<redb::Error>) -> Trouble {
+    use redb::Error::{DatabaseAlreadyOpen, Io, LockPoisoned, PreviousIo};
+    match error.into() {
+        Io(error) if !is_damage(&error) => Trouble::Environment(explain(&error)),
+        error @ (PreviousIo | DatabaseAlreadyOpen | LockPoisoned(_)) => {
+            Trouble::Environment(error.to_string())
+        }
+        error => Trouble::Damaged(error.to_string()),
+    }
+}
+
+/// Does something with the engine, which panics over some files that were damaged behind its
+/// back: that too is damage, and an error.
+pub fn guard<V>(work: impl FnOnce() -> Result<V, Trouble>) -> Result<V, Trouble> {
+    // Nothing half-changed survives a panic: a write transaction is lost as a whole, and the
+    // store takes no further commit.
+    let caught = catch_unwind(AssertUnwindSafe(work));
+    caught.unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let reason: &dyn Display = text.as_ref().map_or(&"no reason given", |text| text);
+        Err(Trouble::Damaged(format!("the engine gave up: {reason}")))
+    })
+}
+
+/// Errors of reading that come from the bytes and not from the disk.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// What the system said, with the remedy where there is a usual one.
+fn explain(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull => ": free some space and start again",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": make it writable for this user, or choose another --datadir"
+        }
+        _ => "",
+    };
+    format!("{error}{remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_damage() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let trouble = engine(redb::Error::Io(full));
+        assert!(matches!(trouble, Trouble::Environment(_)));
+        let text = trouble.at(Path::new("chain.redb")).to_string();
+        assert!(
+            text.contains("free some space") && !text.contains("damaged"),
+            "{text}"
+        );
+        let short = io::Error::from(io::ErrorKind::UnexpectedEof);
+        assert!(matches!(
+            engine(redb::Error::Io(short)),
+            Trouble::Damaged(_)
+        ));
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let result: Result<(), _> = guard(|| panic!("page {}", 7));
+        let text = result.unwrap_err().at(Path::new("chain.redb")).to_string();
+        assert!(
+            text.contains("chain.redb is damaged: the engine gave up: page 7"),
+            "{text}"
+        );
+    }
+}
