@@ -12,6 +12,7 @@ mod node_forks;
 mod node_pool;
 mod node_reorgs;
 mod node_rules;
+mod node_store;
 mod node_sync;
 mod pool;
 mod spec;

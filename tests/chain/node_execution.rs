@@ -73,6 +73,28 @@ fn t1_in_a_block() {
     shell.assert_head_is_best_held();
 }
 
+/// A condemned block's parent is a tip again, and a candidate by itself.
+#[test]
+fn the_parent_of_a_condemned_block() {
+    let (mut builder, mut shell) = world();
+    let chain = builder.chain(builder.genesis, 2);
+    shell.connect(1);
+    shell.headers(1, &chain);
+    let (hash_of_bad, fault) = (Some(hash(&chain[1])), Fault::InvalidBlock);
+    let refused = Input::Refused {
+        from: Peer(1),
+        hash: hash_of_bad,
+        fault,
+    };
+    shell.input(refused);
+    let forest = shell.node.forest();
+    let tips: Vec<_> = forest.tips().map(|tip| forest.tree()[tip].id()).collect();
+    assert_eq!(tips, [chain[0].id()]);
+    shell.gossip(2, &chain[0]);
+    assert_eq!(shell.head(), hash(&chain[0]));
+    assert_eq!(shell.restarted().head(), hash(&chain[0]));
+}
+
 /// Rule S1: a wrong state root, receipts root or gas used condemns the block and its descendants
 /// and nobody else; the next best is tried.
 #[test]
@@ -131,7 +153,7 @@ fn s1_failures_condemn_the_block_alone() {
     }
 }
 
-/// Rules T4 to T7 in a block: each fails execution and condemns the block.
+/// Rule T4, Rule T5, Rule T6 and Rule T7 in a block: each fails execution and condemns the block.
 #[test]
 fn t4_to_t7_condemn_a_block() {
     use crate::support::builder::{GWEI, LGN, transfer};

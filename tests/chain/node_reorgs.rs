@@ -17,6 +17,12 @@ fn world() -> (Builder, Shell, Wallet, Wallet) {
     (builder, shell, one, two)
 }
 
+/// The tips, by height and hash, worst first.
+fn tips(shell: &Shell) -> Vec<BlockId> {
+    let forest = shell.node.forest();
+    forest.tips().map(|tip| forest.tree()[tip].id()).collect()
+}
+
 /// The state by replaying the best chain from genesis, from its blocks alone.
 fn replayed(builder: &Builder, shell: &Shell) -> <Ledger as Execution>::State {
     let db = shell.store.snapshot().unwrap();
@@ -82,6 +88,11 @@ fn f3_c11_reorg_equals_replay() {
             _ => false,
         });
         assert!(told, "depth {depth}");
+        let moves = shell.ledger.moves();
+        assert!(
+            moves <= depth as u64,
+            "undone once, not for every block: {moves}"
+        );
         // And back again, two blocks more.
         for block in builder.chain(hash(old.last().unwrap()), 2) {
             shell.own(&block);
@@ -89,6 +100,36 @@ fn f3_c11_reorg_equals_replay() {
         assert_eq!(shell.node.head().height, depth as u64 + 2);
         assert_eq!(*shell.node.head_state(), replayed(&builder, &shell));
         assert_eq!(shell.restarted().node.head_state(), shell.node.head_state());
+    }
+}
+
+/// Rule F3: an executed branch whose states are gone, by age or by a restart, is gone on with: undo
+/// to the common ancestor, redo up the branch.
+#[test]
+fn f3_back_to_a_branch_without_states() {
+    for (lead, restart) in [(140, false), (5, true), (140, true)] {
+        let (mut builder, mut shell, one, two) = world();
+        let old = branch(&mut builder, &one, 4);
+        let new = branch(&mut builder, &two, lead);
+        for block in &old {
+            shell.own(block);
+        }
+        shell.connect(1);
+        shell.headers(1, &new);
+        for block in &new {
+            shell.gossip(1, block);
+        }
+        assert_eq!(shell.head(), hash(new.last().unwrap()));
+        if restart {
+            shell = shell.restarted();
+        }
+        let more = builder.chain(hash(&old[3]), lead);
+        for block in &more {
+            shell.own(block);
+        }
+        assert_eq!(shell.head(), hash(more.last().unwrap()));
+        assert_eq!(shell.node.head_state(), builder.state(&shell.head()));
+        shell.assert_head_is_best_held();
     }
 }
 
@@ -172,7 +213,7 @@ fn m5_undone_transactions_return() {
     }
 }
 
-/// S1: stopped after any input and opened again, a node has the same head, state and tips, and goes on to
+/// Threat S1: stopped after any input and opened again, a node has the same head, state and tips, and goes on to
 /// the same end.
 #[test]
 fn a_restart_at_any_point_changes_nothing() {
@@ -202,13 +243,6 @@ fn a_restart_at_any_point_changes_nothing() {
             let mut again = shell.restarted();
             assert_eq!(again.head(), shell.head());
             assert_eq!(again.node.head_state(), shell.node.head_state());
-            let tips = |shell: &Shell| {
-                let forest = shell.node.forest();
-                forest
-                    .tips()
-                    .map(|tip| forest.tree()[tip].id())
-                    .collect::<Vec<_>>()
-            };
             assert_eq!(tips(&again), tips(&shell), "stopped after {stop}");
             again.input(Input::Tick);
             again.assert_head_is_best_held();
@@ -260,6 +294,11 @@ fn c12_a_branch_that_is_invalid_in_the_middle() {
         assert_eq!(shell.out.disconnected, [], "nobody could know");
         shell.assert_head_is_best_held();
         assert_eq!(shell.restarted().head(), best);
+        assert_eq!(tips(&shell.restarted()), tips(&shell));
+        assert!(
+            !shell.restarted().node.is_syncing(),
+            "the invalid ones are forgotten"
+        );
         let next = builder.mine(best);
         shell.own(&next);
         assert_eq!(shell.head(), hash(&next), "and the chain goes on");

@@ -257,7 +257,7 @@ fn refusal(pool: &mut Pool, tx: TxEip1559, rich: u128, code: &str, numbers: &[&s
     }
 }
 
-/// Rules T4 to T7 at the pool's door: every variant is reached and says both numbers.
+/// Rule T4, Rule T5, Rule T6 and Rule T7 at the pool's door: every variant is reached and says both numbers.
 #[test]
 fn every_refusal() {
     let rich = 1_000 * LGN;

@@ -194,7 +194,7 @@ fn merkle_roots_of_rfc6962() {
     assert!(rows.as_array().unwrap().len() > 40);
 }
 
-/// Rules T1, T2 and T3 hold: hash, sender and every field are the signer's.
+/// Rule T1, Rule T2 and Rule T3 hold: hash, sender and every field are the signer's.
 #[test]
 fn valid_transactions() {
     let all = json("transactions.json");
@@ -238,7 +238,8 @@ fn valid_transactions() {
     }
 }
 
-/// Rules T1 to T3 refuse, each for its own reason; of T4, T5 and T7 what needs no state.
+/// Rule T1, Rule T2 and Rule T3 refuse, each for its own reason; of T4, T5 and T7 what needs no
+/// state.
 #[test]
 fn invalid_transactions() {
     use TransactionError as E;

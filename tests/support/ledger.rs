@@ -24,6 +24,7 @@ pub type Accounts = Arc<BTreeMap<Address, Account>>;
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     executions: Arc<AtomicU64>,
+    moves: Arc<AtomicU64>,
 }
 
 /// A block in the making.
@@ -39,6 +40,11 @@ impl Ledger {
     /// Blocks executed so far, templates not counted.
     pub fn executions(&self) -> u64 {
         self.executions.load(Ordering::Relaxed)
+    }
+
+    /// Change sets applied or reverted so far.
+    pub fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     /// A ledger of the same rules with a count of its own.
@@ -225,10 +231,12 @@ impl Execution for Ledger {
     }
 
     fn apply(&self, state: &Accounts, changes: &ChangeSet) -> Accounts {
+        self.moves.fetch_add(1, Ordering::Relaxed);
         changed(state, changes, true)
     }
 
     fn revert(&self, state: &Accounts, changes: &ChangeSet) -> Accounts {
+        self.moves.fetch_add(1, Ordering::Relaxed);
         changed(state, changes, false)
     }
 }
