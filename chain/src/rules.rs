@@ -83,7 +83,7 @@ pub struct RuleError {
     pub got: String,
 }
 
-/// Rules H2, H3, H4 and B2 for a child of `parent` whose skip must be `skip`.
+/// Rule H2, Rule H3, Rule H4 and Rule B2 for a child of `parent` whose skip must be `skip`.
 pub fn check_child(
     spec: &ChainSpec,
     parent: &Parent,
