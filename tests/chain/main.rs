@@ -1,4 +1,42 @@
 //! The protocol, seen from outside: vectors, laws, and whole nodes over a toy ledger.
+//!
+//! A check that cannot fail is a defect. These mistakes were made by hand, one at a time, and each
+//! was caught; the first test that did is named.
+//!
+//! | mistake | caught by |
+//! |---|---|
+//! | fork choice without the hash (first seen stays) | `laws::fcr_by_the_words` |
+//! | `>=` on chain work where a block becomes the head | `laws::head_never_worsens` |
+//! | the higher hash wins; the hash compared in wire order | `laws::fcr_by_the_words` |
+//! | orphans not connected after headers; after a block | `node_forks::an_orphan_joins_after_headers`; `f1_every_order_of_gossip` |
+//! | ASERT rounds down instead of towards zero | `vectors::asert_with_forgiven_gaps` |
+//! | gaps forgiven beyond one half-life | `laws::forgiven_seconds` |
+//! | skip or forgiven seconds not compared | `node_rules::h2_computed_fields` |
+//! | time may run back; one second more of future | `node_rules::h4_time_of_the_parent`; `h5_early_blocks_wait` |
+//! | base fee without its least step | `node_rules::b2_base_fee` |
+//! | receipts root not compared; children of a failed block kept | `node_execution::s1_failures_condemn_the_block_alone` |
+//! | the parent of a failed block is no tip | `node_execution::the_parent_of_a_condemned_block` |
+//! | side branches executed | `node_forks::f2_a_side_branch_is_not_executed` |
+//! | a status compared with the best header, not the head | `node_forks::f2_a_withheld_body_holds_up_nobody` |
+//! | own block not announced while a better header waits | `node_forks::f2_a_withheld_body_holds_up_nobody` |
+//! | undone transactions lost; pool not judged again | `node_reorgs::m5_undone_transactions_return` |
+//! | no redo on a branch without states | `node_reorgs::f3_back_to_a_branch_without_states` |
+//! | the latest state of a deep branch dropped | `node_reorgs::f3_c11_reorg_equals_replay` |
+//! | height index kept above a shorter head | `node_reorgs::f1_a_shorter_branch_with_more_work` |
+//! | invalid blocks are tips after a restart | `node_reorgs::c12_a_branch_that_is_invalid_in_the_middle` |
+//! | `Continue` asked for every time; never again | `node_forks::continue_is_asked_for_once` |
+//! | a dropped body lost in merged batches | `node_store::batches_committed_as_one` |
+//! | high s taken | `vectors::invalid_transactions` |
+//! | pool: gap one too wide; one fee raised; best tail evicted | `pool::pool_against_the_naive_model` |
+//! | genesis without the dev flag | `spec::genesis_hash_commits_to_every_parameter` |
+//! | a mismatch remembered as invalid | `node_sync::c14_altered_bodies` |
+//! | no limit of orphans for a peer; any early block evicted | `node_sync::p1_orphans_are_bounded`; `c4_early_blocks_are_bounded` |
+//! | the same headers taken again and again | `node_sync::p3_headers_without_progress` |
+//! | bytes after a body taken | `codec::headers_and_blocks` |
+//! | list lengths left to the library | `codec::p9_hostile_lengths` |
+//!
+//! Not caught, as far as known because nothing changes: without the comparison of a transaction's
+//! encoding with itself, the library's decoder has refused every other form that was tried.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "../support/mod.rs"]

@@ -221,10 +221,12 @@ fn f2_a_withheld_body_holds_up_nobody() {
     let (mut builder, mut shell) = world();
     let base = builder.mine(builder.genesis);
     let withheld = builder.chain(hash(&base), 300);
+    let too = builder.chain(hash(&base), 299);
     let honest = builder.chain(hash(&base), 5);
     shell.gossip(2, &base);
     shell.connect(1);
     shell.headers(1, &withheld);
+    shell.headers(1, &too);
     // Its peer claims to have it, does not answer, and is gone.
     assert!(!shell.asked_blocks(1).is_empty());
     shell.input(Input::Disconnected(Peer(1)));

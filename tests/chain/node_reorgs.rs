@@ -133,6 +133,30 @@ fn f3_back_to_a_branch_without_states() {
     }
 }
 
+/// Rule F1: a shorter branch of more work wins; the height index ends where it ends.
+#[test]
+fn f1_a_shorter_branch_with_more_work() {
+    let mut spec = regtest(&[]);
+    (spec.spacing_secs, spec.half_life_secs) = (10, 60);
+    spec.genesis_bits.0 = 0x2000_ffff;
+    let mut builder = Builder::new(spec);
+    let mut shell = Shell::new(&builder.spec);
+    let start = builder.spec.genesis_time;
+    // Stamps two half-lives apart, and then none apart.
+    for (count, gap) in [(8, 120), (4, 0)] {
+        let mut at = builder.genesis;
+        for index in 1..=count {
+            let block = builder.mine_at(at, start + gap * index);
+            at = hash(&block);
+            shell.own(&block);
+        }
+        assert_eq!(shell.head(), at);
+        assert_eq!(shell.node.head().height, u64::from(count));
+        shell.assert_head_is_best_held();
+        assert_eq!(shell.restarted().head(), at);
+    }
+}
+
 /// Rule F3: blocks without any change set (no reward, no transactions) can be undone as well.
 #[test]
 fn f3_reorg_of_blocks_that_change_nothing() {

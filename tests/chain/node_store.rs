@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chain::{
     Batch, BlockHash, CheckedBlock, CheckedTransaction, Input, MemoryStore, Node, Peer, Reader,
-    Stage, Store, Verdict, params::SIDE_BYTES_PER_PEER,
+    Stage, Store, Verdict,
+    params::{ORPHAN_BYTES_MAX, SIDE_BYTES_PER_PEER},
 };
 use proptest::{
     collection::vec,
@@ -175,6 +176,28 @@ fn c3_side_bodies_are_bounded() {
     shell.gossip(1, &side[0]);
     assert_eq!(shell.head(), hash(&more[3]));
     assert_eq!(shell.node.head_state(), builder.state(&hash(&more[3])));
+}
+
+/// P1: orphans are bounded by their bytes as well, and those of the peer with the most go first.
+#[test]
+fn p1_orphans_are_bounded_by_bytes() {
+    let wallet = Wallet::new(1);
+    let mut builder = Builder::new(regtest(&[&wallet]));
+    let mut shell = Shell::new(&builder.spec);
+    let transactions = heavy(&wallet);
+    let mut heavy_orphan = |shell: &mut Shell, peer| {
+        let missing = builder.mine(builder.genesis);
+        let block = builder.mine_with(hash(&missing), &transactions);
+        shell.gossip(peer, &block);
+        block
+    };
+    let honest = heavy_orphan(&mut shell, 1);
+    for index in 0..20 {
+        heavy_orphan(&mut shell, 2 + index % 2);
+        assert!(shell.node.orphans().bytes() <= ORPHAN_BYTES_MAX);
+    }
+    assert!(shell.node.orphans().len() < 20);
+    assert!(shell.node.orphans().root_of(&hash(&honest)).is_some());
 }
 
 /// A store without a head, of another genesis, or with another state is refused with the reason.

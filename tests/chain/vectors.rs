@@ -9,6 +9,8 @@ use chain::{
 };
 use serde_json::Value as Json;
 
+use crate::support::builder::{Wallet, transfer};
+
 fn file(name: &str) -> String {
     let path = format!("{}/../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -287,6 +289,23 @@ fn invalid_transactions() {
         }
     }
     assert_eq!(all["invalid"].as_array().unwrap().len(), 172);
+}
+
+/// Rule T1: 131,072 bytes are a transaction, one more are none.
+#[test]
+fn t1_size_limit() {
+    let wallet = Wallet::new(1);
+    let signed = |bytes: usize| {
+        let mut transaction = transfer(0, wallet.address, 1);
+        transaction.input = vec![1; bytes].into();
+        wallet.sign_bytes(transaction)
+    };
+    let overhead = signed(100_000).len() - 100_000;
+    let largest = signed(131_072 - overhead);
+    assert_eq!(largest.len(), 131_072);
+    assert!(CheckedTransaction::check(&largest, 1338).is_ok());
+    let beyond = CheckedTransaction::check(&signed(131_073 - overhead), 1338);
+    assert_eq!(beyond, Err(TransactionError::TooLarge(131_073)));
 }
 
 fn limit(got: &Result<CheckedTransaction, TransactionError>) -> Option<LimitError> {
