@@ -97,7 +97,8 @@ impl From<PoolError> for Problem {
     fn from(error: PoolError) -> Self {
         let status = match &error {
             PoolError::Known(_) | PoolError::Underpriced { .. } => StatusCode::CONFLICT,
-            PoolError::Full { .. } | PoolError::SenderFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            // Not the transaction's fault: the same bytes may be taken later.
+            PoolError::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let problem = Self::new(status, error.code(), error.to_string());

@@ -10,6 +10,7 @@ mod host;
 mod limits;
 mod rest;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -1,6 +1,12 @@
-//! The server: accepts a bounded number of connections, each with a time limit on its heads.
+//! The server: accepts a bounded number of connections, in all and of each address, with time
+//! limits on heads and answers.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    future::Future,
+    net::IpAddr,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -16,15 +22,20 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
+    task::JoinSet,
 };
 
 use crate::{
     ApiState,
     error::Problem,
     host,
-    limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, HEAD_TIME_OUT},
+    limits::{
+        BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEAD_BYTES_MAX, HEAD_TIME_OUT,
+        STOP_TIME_OUT, WRITE_TIME_OUT,
+    },
     rest::{accounts, blocks, operations, status, transactions},
+    socket::Socket,
 };
 
 /// Every route, with the checks that all requests pass.
@@ -53,52 +64,115 @@ pub(crate) fn router(state: ApiState) -> Router {
 /// Serves until `shutdown` is done; then open connections finish their present answer.
 pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future<Output = ()>) {
     let service = TowerToHyperService::new(router(state));
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = Connections::default();
     // Dropping the sender tells every connection to finish.
     let (stop, stopped) = watch::channel(());
     tokio::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+        tokio::select! {
             () = &mut shutdown => break,
-        };
-        let Some((stream, place)) = accepted else {
-            continue;
-        };
-        let (service, mut stopped) = (service.clone(), stopped.clone());
-        tokio::spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIME_OUT)
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
-            tokio::select! {
-                // A client that breaks off is its own affair.
-                _ = connection.as_mut() => {}
-                _ = stopped.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.await;
+            Some(ended) = connections.tasks.join_next() => connections.ended(ended.ok()),
+            accepted = listener.accept(), if connections.tasks.len() < CONNECTIONS_MAX => {
+                match accepted {
+                    Ok((stream, peer)) => {
+                        let served = connection(stream, service.clone(), stopped.clone());
+                        connections.start(peer.ip(), served);
+                    }
+                    Err(error) => {
+                        tracing::warn!("cannot accept a connection: {error}");
+                        // Out of file descriptors, most likely: asking again at once would spin.
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
                 }
             }
-            drop(place);
-        });
+        }
     }
     drop(stop);
+    let finish = async { while connections.tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIME_OUT, finish).await.is_err() {
+        tracing::debug!("some clients did not take their answers in time");
+    }
 }
 
-/// The next connection and its place; none if the system has no connection to give just now.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            tracing::warn!("cannot accept a connection: {error}");
-            // Out of file descriptors, most likely: asking again at once would spin.
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            None
+/// The connections that are open, and how many each address has.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<IpAddr>,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+impl Connections {
+    /// Serves a connection, unless its address has its share.
+    fn start(&mut self, address: IpAddr, served: impl Future<Output = ()> + Send + 'static) {
+        let open = self.by_address.entry(address).or_default();
+        if *open >= CONNECTIONS_PER_ADDRESS && !address.to_canonical().is_loopback() {
+            // The stream closes as `served` is dropped.
+            return;
         }
+        *open += 1;
+        self.tasks.spawn(async move {
+            // A panic in a handler must not lose count of the connection.
+            let _ = tokio::spawn(served).await;
+            address
+        });
+    }
+
+    fn ended(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Entry::Occupied(mut open) = self.by_address.entry(address) {
+            *open.get_mut() -= 1;
+            if *open.get() == 0 {
+                open.remove();
+            }
+        }
+    }
+}
+
+/// Answers one connection's requests, until it ends or is told to finish.
+async fn connection(
+    stream: TcpStream,
+    service: TowerToHyperService<Router>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_OUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(Socket::new(stream, WRITE_TIME_OUT)), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // A client that breaks off is its own affair.
+        _ = connection.as_mut() => {}
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threat A1.
+    #[tokio::test]
+    async fn an_address_has_its_share_of_connections_and_this_machine_all() {
+        let mut connections = Connections::default();
+        let (stop, stopped) = watch::channel(());
+        let served = || {
+            let mut stopped = stopped.clone();
+            async move { drop(stopped.changed().await) }
+        };
+        for address in ["192.0.2.1", "2001:db8::1", "127.0.0.1", "::ffff:127.0.0.1"] {
+            for _ in 0..CONNECTIONS_PER_ADDRESS + 4 {
+                connections.start(address.parse().unwrap(), served());
+            }
+        }
+        assert_eq!(connections.tasks.len(), 4 * CONNECTIONS_PER_ADDRESS + 8);
+        drop(stop);
+        while let Some(ended) = connections.tasks.join_next().await {
+            connections.ended(ended.ok());
+        }
+        assert!(connections.by_address.is_empty());
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use state::Evm;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{ApiState, Submission, View, host};
+use crate::{ApiState, Submission, View, host, limits::CONNECTIONS_MAX};
 
 const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
@@ -50,11 +50,18 @@ fn view(spec: &Arc<ChainSpec>) -> (View, Block) {
     (view, genesis)
 }
 
+fn regtest() -> Arc<ChainSpec> {
+    let text = ChainSpec::builtin("regtest").unwrap();
+    Arc::new(ChainSpec::parse(text).unwrap().spec)
+}
+
 impl Server {
     fn start(answer: fn(Submission)) -> Self {
-        let text = ChainSpec::builtin("regtest").unwrap();
-        let spec = Arc::new(ChainSpec::parse(text).unwrap().spec);
-        let (view, genesis) = view(&spec);
+        let (view, genesis) = view(&regtest());
+        Self::on(view, genesis, answer)
+    }
+
+    fn on(view: View, genesis: Block, answer: fn(Submission)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -209,6 +216,7 @@ fn bad_reads_are_problems_never_500() {
         ("/v1/blocks/18446744073709551616", 400, "bad_block_id"),
         ("/v1/blocks/-1", 400, "bad_block_id"),
         ("/v1/blocks/%F0%9F%98%80", 400, "bad_block_id"),
+        ("/v1/blocks/%FF", 400, "bad_path"),
         ("/v1/blocks?limit=0", 400, "bad_limit"),
         ("/v1/blocks?limit=1001", 400, "bad_limit"),
         ("/v1/blocks?limit=x", 400, "bad_query"),
@@ -218,6 +226,12 @@ fn bad_reads_are_problems_never_500() {
         ("/v1/accounts/0x12", 400, "bad_address"),
         (
             "/v1/accounts/0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+            400,
+            "bad_address",
+        ),
+        ("/v1/accounts/%FF", 400, "bad_path"),
+        (
+            "/v1/accounts/0x0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
             400,
             "bad_address",
         ),
@@ -246,6 +260,139 @@ fn submissions_carry_the_pools_reason_with_both_numbers() {
         (&"7".into(), &"3".into())
     );
     assert!(problem["detail"].as_str().unwrap().contains("nonce is 3"));
+}
+
+#[test]
+fn each_refusal_of_the_pool_has_its_status() {
+    let known = |submission: Submission| {
+        let hash = submission.transaction.hash();
+        drop(submission.reply.send(Err(PoolError::Known(hash))));
+    };
+    let underpriced = |submission: Submission| {
+        let (nonce, want, got) = (1, 2, 1);
+        let refusal = PoolError::Underpriced { nonce, want, got };
+        drop(submission.reply.send(Err(refusal)));
+    };
+    let sender_full = |submission: Submission| {
+        let refusal = PoolError::SenderFull { want: 64, got: 64 };
+        drop(submission.reply.send(Err(refusal)));
+    };
+    let full = |submission: Submission| {
+        let refusal = PoolError::Full { want: 2, got: 1 };
+        drop(submission.reply.send(Err(refusal)));
+    };
+    type Case = (fn(Submission), u16, &'static str);
+    let cases: [Case; 5] = [
+        (known, 409, "already_known"),
+        (underpriced, 409, "replacement_underpriced"),
+        (sender_full, 422, "sender_full"),
+        (full, 503, "pool_full"),
+        // The core is gone before it has answered.
+        (drop, 503, "busy"),
+    ];
+    let body = signed_for_regtest();
+    for (answer, status, code) in cases {
+        let server = Server::start(answer);
+        server.refuses("POST", "/v1/transactions", &body, status, code);
+        let length = body.len();
+        let request = format!(
+            "POST /v1/transactions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let (_, text) = server.raw(request.as_bytes());
+        let text = text.to_ascii_lowercase();
+        assert_eq!(text.contains("retry-after: 1"), status == 503, "{text}");
+        assert!(text.contains("application/problem+json"), "{text}");
+    }
+}
+
+#[test]
+fn a_block_is_not_sent_twice_while_the_head_stays() {
+    let server = Server::start(take);
+    let genesis = server.genesis.header.hash();
+    let request = |tag: &str| {
+        let request = format!(
+            "GET /v1/blocks/{genesis} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let (status, text) = server.raw(request.as_bytes());
+        let line = text.lines().find_map(|line| line.strip_prefix("etag: "));
+        // Confirmations change, so that no answer may be used unasked.
+        assert!(text.contains("cache-control: no-cache"), "{text}");
+        (status, line.map(str::to_owned).unwrap())
+    };
+    let (status, tag) = request("\"other\"");
+    assert_eq!(status, 200);
+    assert_eq!(request(&tag), (304, tag));
+}
+
+/// Threat A5: blocks full of transactions do not make an answer without bounds.
+#[test]
+fn a_page_ends_after_many_transactions() {
+    let spec = regtest();
+    let (mut view, genesis) = view(&spec);
+    let mut store = MemoryStore::default();
+    store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
+    let mut parent = genesis.header.clone();
+    for height in 1..=3 {
+        let mut header = parent.clone();
+        header.pow.parent = parent.hash();
+        header.extension.height = height;
+        let id = chain::BlockId {
+            height,
+            hash: header.hash(),
+        };
+        let transactions = (0..6_000_u32).map(|n| n.to_le_bytes().to_vec()).collect();
+        let batch = chain::Batch {
+            headers: vec![Arc::new(header.clone())],
+            bodies: vec![(id, Arc::new(chain::Body(transactions)))],
+            canonical: vec![(height, Some(id.hash))],
+            head: Some(id),
+            ..chain::Batch::default()
+        };
+        store.commit(&batch).unwrap();
+        (view.head, parent) = (id, header);
+    }
+    view.reader = Arc::new(store.snapshot().unwrap());
+    let server = Server::on(view, genesis, take);
+    let mut heights = Vec::new();
+    let mut path = "/v1/blocks?limit=1000".to_owned();
+    loop {
+        let page = server.get(&path);
+        let blocks = page["blocks"].as_array().unwrap();
+        assert!(blocks.len() <= 2);
+        heights.extend(blocks.iter().map(|block| block["height"].as_u64().unwrap()));
+        let Some(cursor) = page["next_cursor"].as_u64() else {
+            break;
+        };
+        path = format!("/v1/blocks?limit=1000&cursor={cursor}");
+    }
+    assert_eq!(heights, [3, 2, 1, 0]);
+}
+
+/// Threat A1: as many connections as there are places; who comes later waits for one.
+#[test]
+fn connections_are_bounded() {
+    let server = Server::start(take);
+    let mut open: Vec<_> = (0..CONNECTIONS_MAX)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    // Each of them has a place once it is answered.
+    for stream in &mut open {
+        let request = b"GET /healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).unwrap();
+        assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+    }
+    let mut late = TcpStream::connect(server.address).unwrap();
+    late.set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    late.write_all(b"GET /healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    assert!(late.read(&mut [0; 512]).is_err(), "there was no place left");
+    drop(open);
+    late.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    assert!(late.read(&mut [0; 512]).unwrap() > 0);
 }
 
 #[test]

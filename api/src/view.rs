@@ -40,13 +40,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// An amount in LGN, exact, without trailing zeros.
-fn display_lgn(wei: u128) -> String {
-    const WEI: u128 = 1_000_000_000_000_000_000;
-    let (whole, fraction) = (wei / WEI, wei % WEI);
-    if fraction == 0 {
+fn display_lgn(wei: U256) -> String {
+    let (whole, fraction) = wei.div_rem(U256::from(1_000_000_000_000_000_000_u64));
+    if fraction.is_zero() {
         return format!("{whole} LGN");
     }
-    let digits = format!("{fraction:018}");
+    let digits = format!("{:0>18}", fraction.to_string());
     format!("{whole}.{} LGN", digits.trim_end_matches('0'))
 }
 
@@ -199,6 +198,16 @@ impl BlockJson {
         Ok(Some(Self::new(view, hash, &header, rest)))
     }
 
+    /// How far the block has come.
+    pub fn stage(&self) -> &'static str {
+        self.stage
+    }
+
+    /// Transaction hashes in the answer.
+    pub fn transactions_named(&self) -> usize {
+        self.transactions.as_ref().map_or(0, Vec::len)
+    }
+
     fn new(
         view: &View,
         hash: BlockHash,
@@ -295,7 +304,7 @@ impl AccountJson {
             chain: AccountInChainJson {
                 nonce: account.nonce,
                 balance: account.balance.to_string(),
-                display: display_lgn(account.balance),
+                display: display_lgn(U256::from(account.balance)),
                 code_hash: account.code_hash.map(|hash| hex(&hash)),
             },
             pool: AccountInPoolJson {
@@ -325,6 +334,7 @@ struct OutcomeJson {
     effective_gas_price: String,
     /// Gas used times the price, in wei; the base fee's part of it is burnt.
     fee: String,
+    fee_display: String,
     logs: Vec<LogJson>,
 }
 
@@ -350,6 +360,7 @@ pub struct TransactionJson {
     to: Option<String>,
     nonce: u64,
     value: String,
+    value_display: String,
     gas_limit: u64,
     max_fee: String,
     priority_fee: String,
@@ -422,6 +433,7 @@ impl TransactionJson {
             to: transaction.to().map(|address| address.to_string()),
             nonce: transaction.nonce(),
             value: transaction.value().to_string(),
+            value_display: display_lgn(transaction.value()),
             gas_limit: transaction.gas_limit(),
             max_fee: transaction.max_fee().to_string(),
             priority_fee: transaction.priority_fee().to_string(),
@@ -441,7 +453,8 @@ fn outcome(
 ) -> Option<OutcomeJson> {
     let receipt = receipts.get(index)?;
     let before = index.checked_sub(1).and_then(|index| receipts.get(index));
-    let gas_used = receipt.cumulative_gas - before.map_or(0, |before| before.cumulative_gas);
+    let gas_before = before.map_or(0, |before| before.cumulative_gas);
+    let gas_used = receipt.cumulative_gas.checked_sub(gas_before)?;
     let price = u128::from(base_fee) + transaction.effective_tip(base_fee).unwrap_or(0);
     let fee = U256::from(price).saturating_mul(U256::from(gas_used));
     let logs = receipt.logs.iter().map(|log| LogJson {
@@ -454,6 +467,7 @@ fn outcome(
         gas_used,
         effective_gas_price: price.to_string(),
         fee: fee.to_string(),
+        fee_display: display_lgn(fee),
         logs: logs.collect(),
     })
 }
@@ -472,8 +486,11 @@ mod tests {
 
     #[test]
     fn amounts_are_exact() {
-        assert_eq!(display_lgn(0), "0 LGN");
-        assert_eq!(display_lgn(25_000_021_000_000_000_000), "25.000021 LGN");
-        assert_eq!(display_lgn(1), "0.000000000000000001 LGN");
+        assert_eq!(display_lgn(U256::from(0_u128)), "0 LGN");
+        assert_eq!(
+            display_lgn(U256::from(25_000_021_000_000_000_000_u128)),
+            "25.000021 LGN"
+        );
+        assert_eq!(display_lgn(U256::from(1_u128)), "0.000000000000000001 LGN");
     }
 }

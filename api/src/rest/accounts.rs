@@ -1,18 +1,15 @@
 //! `/v1/accounts/{address}`: what an account has on the chain, and waiting in the pool.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use chain::Address;
 
-use super::read;
+use super::{Segment, read};
 use crate::{ApiState, error::Problem, view::AccountJson};
 
 /// One account at the head. An account nobody has used is one with nothing.
 pub async fn one(
     State(state): State<ApiState>,
-    Path(address): Path<String>,
+    Segment(address): Segment,
 ) -> Result<Json<AccountJson>, Problem> {
     let address = parse(&address)?;
     read(&state, move |view| Ok(AccountJson::new(&view, address)))
@@ -26,6 +23,7 @@ fn parse(text: &str) -> Result<Address, Problem> {
     let shown: String = text.chars().take(80).collect();
     let address: Address = text
         .strip_prefix("0x")
+        .filter(|digits| digits.len() == 40)
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| bad(format!("an address is 0x and 40 hex digits, got {shown:?}")))?;
     let digits = &text[2..];

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::StatusCode,
 };
 use chain::{CheckedTransaction, TxHash};
@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::read;
+use super::{Segment, read};
 use crate::{
     ApiState, Submission,
     error::Problem,
@@ -119,7 +119,7 @@ fn raw_bytes(body: &[u8]) -> Result<Vec<u8>, Problem> {
 /// A transaction of the best chain or of the pool.
 pub async fn one(
     State(state): State<ApiState>,
-    Path(hash): Path<String>,
+    Segment(hash): Segment,
 ) -> Result<Json<TransactionJson>, Problem> {
     let hash: TxHash = hash
         .parse()
