@@ -8,7 +8,6 @@ use chain::{
     Account, Address, CheckedTransaction, PoolError,
     params::{POOL_NONCE_GAP, POOL_PER_SENDER},
     pool::{Pool, PoolContext, PoolLimits},
-    transaction::LimitError,
 };
 use proptest::{
     collection::vec,
@@ -238,132 +237,109 @@ proptest! {
     }
 }
 
-/// A refusal, its name, and both numbers in its sentence.
-fn refusal(pool: &mut Pool, tx: TxEip1559, rich: u128, code: &str, numbers: &[&str]) {
-    let tx = Wallet::new(1).sign(tx);
-    let error = pool
-        .insert(&tx, Some(&account(5, rich)), CONTEXT)
-        .expect_err(code);
+/// A transfer with nonce 5, altered.
+fn altered(alter: &dyn Fn(&mut TxEip1559)) -> TxEip1559 {
+    let mut tx = transfer(5, Address::ZERO, 1);
+    alter(&mut tx);
+    tx
+}
+
+/// A refusal by a pool that holds the plain transfer: its name, and both numbers in its sentence.
+/// The account's nonce is 5 and its balance 1,000 LGN.
+fn refused(alter: &dyn Fn(&mut TxEip1559), code: &str, numbers: &[&str]) {
+    let (mut pool, rich) = (Pool::default(), account(5, 1_000 * LGN));
+    let plain = Wallet::new(1).sign(altered(&|_| {}));
+    pool.insert(&plain, Some(&rich), CONTEXT).unwrap();
+    let tx = Wallet::new(1).sign(altered(alter));
+    let error = pool.insert(&tx, Some(&rich), CONTEXT).expect_err(code);
     let text = error.to_string();
     assert_eq!(error.code(), code, "{text}");
     for number in numbers {
         assert!(text.contains(number), "{code}: {text:?} without {number}");
     }
     if let Some((want, got)) = error.numbers() {
-        assert!(
-            text.contains(&want) && text.contains(&got),
-            "{code}: {text:?}, {want}, {got}"
-        );
+        let has_both = text.contains(&want) && text.contains(&got);
+        assert!(has_both, "{code}: {text:?}, {want}, {got}");
     }
+    assert_eq!(pool.snapshot().len(), 1);
 }
 
-/// Rule T4, Rule T5, Rule T6 and Rule T7 at the pool's door: every variant is reached and says both numbers.
+/// Rule T5 and Rule T7 at the pool's door: what no state can make right.
 #[test]
-fn every_refusal() {
-    let rich = 1_000 * LGN;
-    let mut pool = Pool::default();
-    let tx = |alter: &dyn Fn(&mut TxEip1559)| {
-        let mut tx = transfer(5, Address::ZERO, 1);
-        alter(&mut tx);
-        tx
-    };
-    let first = tx(&|_| {});
-    pool.insert(
-        &Wallet::new(1).sign(first.clone()),
-        Some(&account(5, rich)),
-        CONTEXT,
-    )
-    .unwrap();
-    let mut refused = |tx, code: &str, numbers: &[&str]| {
-        refusal(&mut pool, tx, rich, code, numbers);
-    };
-    refused(first, "already_known", &["0x"]);
-    refused(
-        tx(&|tx| tx.gas_limit = 20_999),
-        "gas_limit_too_low",
-        &["20999", "21000"],
-    );
-    refused(
-        tx(&|tx| tx.gas_limit = 16_777_217),
-        "gas_limit_too_high",
-        &["16777217", "16777216"],
-    );
-    let initcode = tx(&|tx| {
+fn t5_t7_refusals_without_state() {
+    refused(&|_| {}, "already_known", &["0x"]);
+    let low: &[&str] = &["20999", "21000"];
+    refused(&|tx| tx.gas_limit = 20_999, "gas_limit_too_low", low);
+    let high: &[&str] = &["16777217", "16777216"];
+    refused(&|tx| tx.gas_limit = 16_777_217, "gas_limit_too_high", high);
+    let initcode = |tx: &mut TxEip1559| {
         tx.to = TxKind::Create;
         tx.input = vec![0; 49_153].into();
         tx.gas_limit = 10_000_000;
-    });
-    refused(initcode, "initcode_too_large", &["49153", "49152"]);
-    let tip = tx(&|tx| tx.max_priority_fee_per_gas = 10_000_000_001);
-    refused(
-        tip,
-        "priority_fee_above_max_fee",
-        &["10000000001", "10000000000"],
-    );
-    let fee = tx(&|tx| (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (999_999_999, 0));
-    refused(fee, "fee_too_low", &["999999999", "1000000000"]);
-    refused(tx(&|tx| tx.nonce = 4), "nonce_too_low", &["4", "5"]);
-    refused(tx(&|tx| tx.nonce = 23), "nonce_too_high", &["23", "22"]);
-    refused(
-        tx(&|tx| tx.nonce = u64::MAX),
-        "nonce_too_high",
-        &["18446744073709551615", "22"],
-    );
-    let much = tx(&|tx| (tx.nonce, tx.value) = (6, U256::from(rich)));
-    // 1,000 LGN, both gas limits at 10 gwei, and the wei of the first.
-    refused(
-        much,
-        "balance_too_low",
-        &["1000000420000000000001", "1000000000000000000000"],
-    );
-    refused(
-        tx(&|tx| tx.value = U256::MAX),
-        "replacement_underpriced",
-        &["5"],
-    );
-    let overflow = tx(&|tx| (tx.nonce, tx.value) = (7, U256::MAX));
-    refused(overflow, "balance_too_low", &[&U256::MAX.to_string()]);
-    let bump = tx(&|tx| {
-        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (11 * GWEI, 1_099_999_999);
-    });
-    refused(
-        bump,
-        "replacement_underpriced",
-        &["1099999999", "1100000000"],
-    );
-    let tx = Wallet::new(1).pay(5, Address::ZERO, 9);
-    let contract = Account {
-        code_hash: Some([1; 32]),
-        ..account(5, rich)
     };
-    let error = Pool::default()
-        .insert(&tx, Some(&contract), CONTEXT)
-        .unwrap_err();
-    assert_eq!(error.code(), "sender_has_code");
+    refused(&initcode, "initcode_too_large", &["49153", "49152"]);
+    let tip = |tx: &mut TxEip1559| tx.max_priority_fee_per_gas = 10_000_000_001;
+    let both: &[&str] = &["10000000001", "10000000000"];
+    refused(&tip, "priority_fee_above_max_fee", both);
+    let fee = |tx: &mut TxEip1559| {
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (999_999_999, 0);
+    };
+    refused(&fee, "fee_too_low", &["999999999", "1000000000"]);
     let small = PoolContext {
         gas_limit: 20_000,
         ..CONTEXT
     };
+    let tx = Wallet::new(1).pay(5, Address::ZERO, 9);
     let error = Pool::default()
-        .insert(&tx, Some(&account(5, rich)), small)
+        .insert(&tx, Some(&account(5, LGN)), small)
         .unwrap_err();
-    assert_eq!(
-        error,
-        PoolError::BlockGas {
-            want: 20_000,
-            got: 21_000
-        }
-    );
+    let (want, got) = (20_000, 21_000);
+    assert_eq!(error, PoolError::BlockGas { want, got });
     assert_eq!(error.to_string(), "gas limit is 21000, a block has 20000");
-    let error = Pool::default().insert(&tx, None, CONTEXT).unwrap_err();
+    assert_eq!(error.code(), "gas_limit_too_high");
+}
+
+/// Rule T4 and Rule T6 at the pool's door: nonce, balance and code of the sender's account.
+#[test]
+fn t4_t6_refusals_by_the_account() {
+    refused(&|tx| tx.nonce = 4, "nonce_too_low", &["4", "5"]);
+    refused(&|tx| tx.nonce = 23, "nonce_too_high", &["23", "22"]);
+    let last: &[&str] = &["18446744073709551615", "22"];
+    refused(&|tx| tx.nonce = u64::MAX, "nonce_too_high", last);
+    // 1,000 LGN, both gas limits at 10 gwei, and the wei of the first.
+    let both: &[&str] = &["1000000420000000000001", "1000000000000000000000"];
+    let much = |tx: &mut TxEip1559| (tx.nonce, tx.value) = (6, U256::from(1_000 * LGN));
+    refused(&much, "balance_too_low", both);
+    let overflow = |tx: &mut TxEip1559| (tx.nonce, tx.value) = (7, U256::MAX);
+    refused(&overflow, "balance_too_low", &[&U256::MAX.to_string()]);
+    let tx = Wallet::new(1).pay(5, Address::ZERO, 9);
+    let contract = Account {
+        code_hash: Some([1; 32]),
+        ..account(5, LGN)
+    };
+    let mut pool = Pool::default();
+    let error = pool.insert(&tx, Some(&contract), CONTEXT).unwrap_err();
+    assert_eq!(error, PoolError::SenderHasCode(tx.sender()));
+    assert_eq!(error.code(), "sender_has_code");
+    let error = pool.insert(&tx, None, CONTEXT).unwrap_err();
     assert!(
         matches!(error, PoolError::Balance { got: 0, .. }),
-        "no account"
+        "{error}"
     );
-    assert!(matches!(
-        PoolError::from(LimitError::GasTooHigh { got: 1 }),
-        PoolError::Limit(_)
-    ));
+}
+
+/// M4: a replacement raises both fees by a tenth, each is told with what it must reach.
+#[test]
+fn m4_replacements() {
+    let code = "replacement_underpriced";
+    let fees = |max_fee: u128, tip: u128| {
+        move |tx: &mut TxEip1559| (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (max_fee, tip)
+    };
+    refused(&|tx| tx.value = U256::MAX, code, &["5"]);
+    let tip = fees(11 * GWEI, 1_099_999_999);
+    refused(&tip, code, &["1099999999", "1100000000"]);
+    let max_fee = fees(109 * GWEI / 10, 2 * GWEI);
+    refused(&max_fee, code, &["10900000000", "11000000000"]);
 }
 
 /// M1: a full pool lets go of the worst paying tail, and refuses what pays no more.

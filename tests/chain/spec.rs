@@ -125,96 +125,74 @@ fn genesis_block() {
     assert_eq!(block.body.encode(), [0; 8]);
 }
 
-/// Each refusal of section 7, with the value and what was wanted in its sentence.
+/// Section 7: numbers out of their ranges, each with its range in the sentence.
 #[test]
-fn refusals() {
-    let address = "alloc.0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
-    refused(
-        &format!("{address}.storage"),
-        json!({"0x1": "0x2"}),
-        &["storage", "no code"],
-    );
-    refused(
-        &format!("{address}.code"),
-        json!("0xef00"),
-        &["code", "0xef", "EIP-3541"],
-    );
-    refused(
-        &format!("{address}.code"),
-        json!("0xzz"),
-        &["code", "hex", "0xzz"],
-    );
-    for key in ["lignum.pow_limit_bits", "lignum.genesis_bits"] {
-        let name = key.strip_prefix("lignum.").unwrap();
+fn refused_numbers() {
+    let cases = [
+        ("config.chainId", json!(0), "from 1"),
+        (
+            "config.chainId",
+            json!("0x10000000000000000"),
+            "18446744073709551616",
+        ),
+        ("config.chainId", Json::Null, "null"),
+        ("lignum.spacing_secs", json!(0), "from 1"),
+        ("lignum.half_life_secs", json!(0), "from 1"),
+        ("timestamp", json!(0), "from 1"),
+        ("timestamp", json!("0x100000000"), "got 4294967296"),
+        (
+            "gasLimit",
+            json!(20_999),
+            "from 21000 to 300000000, got 20999",
+        ),
+        ("gasLimit", json!(300_000_001), "got 300000001"),
+        (
+            "lignum.block_bytes_max",
+            json!(1_023),
+            "from 1024 to 2097152, got 1023",
+        ),
+        ("lignum.block_bytes_max", json!(2_097_153), "got 2097153"),
+        ("lignum.genesis_bits", json!("0x2100ffff"), "0x207fffff"),
+    ];
+    for (path, value, words) in cases {
+        let name = path.rsplit('.').next().unwrap();
+        refused(path, value, &[name, words]);
+    }
+    for name in ["pow_limit_bits", "genesis_bits"] {
         for bits in ["0x20800000", "0", "0x21007fff", "0x22010000", "0x01000001"] {
-            refused(key, json!(bits), &[name, "canonical"]);
+            refused(&format!("lignum.{name}"), json!(bits), &[name, "canonical"]);
         }
     }
-    refused(
-        "lignum.genesis_bits",
-        json!("0x2100ffff"),
-        &["genesis_bits", "0x207fffff"],
-    );
-    refused("config.chainId", json!(0), &["chainId", "0"]);
-    refused(
-        "config.chainId",
-        json!("0x10000000000000000"),
-        &["chainId", "18446744073709551616"],
-    );
-    refused("config.chainId", Json::Null, &["chainId", "null"]);
-    refused(
-        "lignum.spacing_secs",
-        json!(0),
-        &["spacing_secs", "from 1", "got 0"],
-    );
-    refused(
-        "lignum.half_life_secs",
-        json!(0),
-        &["half_life_secs", "from 1", "got 0"],
-    );
-    refused("timestamp", json!(0), &["timestamp", "from 1", "got 0"]);
-    refused(
-        "timestamp",
-        json!("0x100000000"),
-        &["timestamp", "4294967296"],
-    );
-    refused("gasLimit", json!(20_999), &["gasLimit", "21000", "20999"]);
-    refused(
-        "gasLimit",
-        json!(300_000_001),
-        &["gasLimit", "300000000", "300000001"],
-    );
-    refused(
-        "lignum.block_bytes_max",
-        json!(1_023),
-        &["block_bytes_max", "1024", "1023"],
-    );
-    refused(
-        "lignum.block_bytes_max",
-        json!(2_097_153),
-        &["block_bytes_max", "2097152"],
-    );
-    refused(
-        "lignum.reward_wei",
-        json!("20000000000000000000"),
-        &["alloc", "2^128"],
-    );
-    refused(
-        &format!("{address}.balance"),
-        json!(u128::MAX.to_string()),
-        &["alloc", "2^128"],
-    );
-    refused(
-        "lignum.spacing_seconds",
-        json!(1),
-        &["spacing_seconds", "unknown"],
-    );
+}
+
+/// Section 7: accounts that cannot be, sums that do not fit, keys that nobody knows.
+#[test]
+fn refused_accounts_and_sums() {
+    let address = "alloc.0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+    let of = |field: &str| format!("{address}.{field}");
+    let slots = json!({"0x1": "0x2"});
+    refused(&of("storage"), slots, &["storage", "no code"]);
+    refused(&of("code"), json!("0xef00"), &["code", "0xef", "EIP-3541"]);
+    refused(&of("code"), json!("0xzz"), &["code", "hex", "0xzz"]);
+    let most = json!(u128::MAX.to_string());
+    refused(&of("balance"), most, &["alloc", "2^128"]);
+    let reward = json!("20000000000000000000");
+    refused("lignum.reward_wei", reward, &["alloc", "2^128"]);
+    let account = json!({"balance": "1"});
+    refused("alloc.0x12", account, &["alloc", "20 bytes", "0x12"]);
+    let unknown = ["spacing_seconds", "unknown"];
+    refused("lignum.spacing_seconds", json!(1), &unknown);
     refused("lignum.dev", Json::Null, &["readable"]);
-    refused(
-        "alloc.0x12",
-        json!({"balance": "1"}),
-        &["alloc", "20 bytes", "0x12"],
-    );
+    let long = format!("{}{}", regtest(), " ".repeat(SPEC_BYTES_MAX));
+    let too_large = SpecError::TooLarge(long.len());
+    assert_eq!(ChainSpec::parse(&long).unwrap_err(), too_large);
+    let error = ChainSpec::parse("{").unwrap_err().to_string();
+    assert!(error.contains("not readable"), "{error}");
+}
+
+/// Section 7: an upgrade keeps to the same ranges, and heights rise from 1.
+#[test]
+fn refused_upgrades() {
     for upgrade in [
         json!({"height": 5, "gas_limit": 20_999}),
         json!({"height": 5, "block_bytes_max": 2_097_153}),
@@ -223,28 +201,14 @@ fn refusals() {
         json!({"height": 5, "gaslimit": 30_000}),
         json!({"height": 5, "reward_wei": "20000000000000000000"}),
     ] {
-        assert!(
-            with("lignum.upgrades", json!([upgrade.clone()])).is_err(),
-            "{upgrade}"
-        );
+        let result = with("lignum.upgrades", json!([upgrade]));
+        assert!(result.is_err(), "{upgrade}");
     }
-    let twice = |height: u64| json!([{"height": height}, {"height": height}]);
-    assert!(with("lignum.upgrades", twice(5)).is_err());
-    assert!(
-        with("lignum.upgrades", twice(u64::MAX)).is_err(),
-        "rising, to the end"
-    );
-    let long = format!("{}{}", regtest(), " ".repeat(SPEC_BYTES_MAX));
-    assert_eq!(
-        ChainSpec::parse(&long).unwrap_err(),
-        SpecError::TooLarge(long.len())
-    );
-    assert!(
-        ChainSpec::parse("{")
-            .unwrap_err()
-            .to_string()
-            .contains("not readable")
-    );
+    let both = |a: u64, b: u64| with("lignum.upgrades", json!([{"height": a}, {"height": b}]));
+    assert!(both(5, 6).is_ok());
+    assert!(both(5, 5).is_err());
+    assert!(both(6, 5).is_err());
+    assert!(both(u64::MAX, u64::MAX).is_err(), "to the very end");
 }
 
 /// A missing key is named.
