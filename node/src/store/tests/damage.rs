@@ -47,7 +47,7 @@ fn another_format_is_told_from_damage() {
     assert!(matches!(trouble, Trouble::Format { got: 99, .. }));
     let text = trouble.at(&disk.file()).to_string();
     assert!(
-        text.contains("format version 99, this program reads 2"),
+        text.contains("format version 99, this program reads 1"),
         "{text}"
     );
 }
