@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chain::{
     Block, ChainSpec, CheckedBlock, CheckedHeader, CheckedTransaction, Header, MatchedBlock,
-    Reader, StoreError, check::CheckError, hash::BlockHash, transaction::TransactionError,
+    Reader, Stage, StoreError, check::CheckError, hash::BlockHash, transaction::TransactionError,
 };
 use rayon::prelude::*;
 
@@ -41,18 +41,24 @@ pub fn transactions(
         .collect()
 }
 
-/// Reads a stored block and checks it again: what the disk gives is outside bytes too.
+/// Reads a stored block and checks it again: what the disk gives is outside bytes too. `None` if
+/// the body was given up after it was asked for; then it comes from a peer again.
 pub fn stored(
     hash: &BlockHash,
     spec: &ChainSpec,
     db: &dyn Reader,
-) -> Result<CheckedBlock, StoreError> {
+) -> Result<Option<CheckedBlock>, StoreError> {
     let missing = |what: &str| StoreError(format!("no {what} for block {hash}"));
     let header = db.header(hash)?.ok_or_else(|| missing("header"))?;
+    if db.stage(hash)? == Some(Stage::Header) {
+        return Ok(None);
+    }
     let body = db.body(hash)?.ok_or_else(|| missing("body"))?;
     let decoded = Block {
         header: Arc::unwrap_or_clone(header),
         body: Arc::unwrap_or_clone(body),
     };
-    block(decoded, spec).map_err(|error| StoreError(format!("block {hash} is damaged: {error}")))
+    block(decoded, spec)
+        .map(Some)
+        .map_err(|error| StoreError(format!("block {hash} is damaged: {error}")))
 }

@@ -295,7 +295,7 @@ impl<S: Store> Running<S> {
             self.snapshot = self.core.store.snapshot()?;
             self.core.metrics.committed(&group.batch);
         }
-        self.publish()?;
+        self.publish(&group.effects)?;
         for (token, verdict) in group.verdicts {
             self.send(Outgoing::Verdict { token, verdict });
         }
@@ -310,7 +310,7 @@ impl<S: Store> Running<S> {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit(_) | Effect::Continue => {}
-            Effect::Send { to, request } => self.send(Outgoing::Send { to, request }),
+            Effect::Send { to, request } => self.ask(to, request),
             Effect::Serve { ticket, request } => self.send(Outgoing::Serve { ticket, request }),
             Effect::Decline { ticket } => self.send(Outgoing::Decline { ticket }),
             Effect::AnnounceBlock(block) => {
@@ -341,6 +341,19 @@ impl<S: Store> Running<S> {
         }
     }
 
+    /// Asks a peer. A question that finds no room is over at once: the node counts those under
+    /// way, and would ask nothing more of a peer whose answers it awaits in vain.
+    fn ask(&mut self, to: Peer, request: Request) {
+        let Err(error) = self.core.outbox.try_send(Outgoing::Send { to, request }) else {
+            return;
+        };
+        self.core.metrics.dropped.inc();
+        if let Outgoing::Send { to: from, request } = error.into_inner() {
+            let input = Input::Answered { from, request };
+            self.own_inputs.push_back(input);
+        }
+    }
+
     /// Reads and checks a stored block off this thread; it comes back as an input.
     fn load(&self, hash: chain::BlockHash) {
         let Some(inbox) = self.core.loopback.upgrade() else {
@@ -349,7 +362,8 @@ impl<S: Store> Running<S> {
         let (spec, db) = (Arc::clone(self.core.node.spec()), self.snapshot.clone());
         rayon::spawn(move || {
             let message = match check::stored(&hash, &spec, &db) {
-                Ok(block) => Message::Input(Input::Block { from: None, block }),
+                Ok(Some(block)) => Message::Input(Input::Block { from: None, block }),
+                Ok(None) => return,
                 Err(error) => Message::Failed(error),
             };
             // The core is gone when the node stops; then nobody needs the block.
@@ -357,15 +371,18 @@ impl<S: Store> Running<S> {
         });
     }
 
-    /// Publishes a view if the head moved, or the pool or the peers changed and it is time.
-    fn publish(&mut self) -> Result<(), StoreError> {
+    /// Publishes a view if the head moved, or the pool or the peers changed and it is time. It is
+    /// time at once when a user is about to hear that a transaction was taken.
+    fn publish(&mut self, effects: &[Effect]) -> Result<(), StoreError> {
         let (head, pool) = (self.core.node.head(), self.core.node.pool());
         let (same_head, same_rest) = {
             let last = self.core.api_views.borrow();
             let same_pool = Arc::<PoolSnapshot>::ptr_eq(&last.pool, &pool);
             (last.head == head, same_pool && last.peers == self.peers)
         };
-        let is_due = self.core.inbox.is_empty()
+        let takes = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(_), .. });
+        let is_due = effects.iter().any(takes)
+            || self.core.inbox.is_empty()
             || self.published.elapsed().as_millis() >= POOL_VIEW_INTERVAL_MS;
         if same_head && (same_rest || !is_due) {
             return Ok(());
@@ -407,3 +424,6 @@ impl<S: Store> Running<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The core's shell on a store in memory, one group of steps at a time.
+
+use chain::{BlockHash, ChainSpec, CheckedTransaction, Header, MemoryStore, U256};
+use wallet::sign::{Transfer, sign_transfer};
+
+use super::*;
+
+/// A core that is driven by hand, and the other ends of its queues.
+struct Driven {
+    running: Running<MemoryStore>,
+    inbox: mpsc::Sender<Message>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    views: watch::Receiver<Arc<api::View>>,
+}
+
+fn drive(outbox: usize) -> Driven {
+    let text = ChainSpec::builtin("regtest").unwrap();
+    let spec = Arc::new(ChainSpec::parse(text).unwrap().spec);
+    let mut store = MemoryStore::default();
+    store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let node = Node::open(spec, Evm::new(), &snapshot).unwrap();
+    let (clock, network) = (Clock::start(), "regtest".to_owned());
+    let identity = Identity {
+        network,
+        mining: false,
+    };
+    let first = first_view(&node, &store, clock, &identity).unwrap();
+    let (inbox, messages) = mpsc::channel(8);
+    let (outbox, outgoing) = mpsc::channel(outbox);
+    let (api_views, views) = watch::channel(Arc::clone(&first.api));
+    let core = Core {
+        node,
+        store,
+        inbox: messages,
+        loopback: inbox.downgrade(),
+        outbox,
+        views: watch::channel(Arc::new(first)).0,
+        api_views,
+        clock,
+        metrics: Arc::default(),
+        heartbeat: Arc::default(),
+        identity,
+    };
+    let running = Running {
+        core,
+        snapshot,
+        replies: BTreeMap::new(),
+        next_ticket: 0,
+        own_inputs: VecDeque::new(),
+        peers: 0,
+        published: Instant::now(),
+    };
+    Driven {
+        running,
+        inbox,
+        outgoing,
+        views,
+    }
+}
+
+impl Driven {
+    fn run(&mut self, messages: impl IntoIterator<Item = Message>) {
+        let mut group = Group::default();
+        for message in messages {
+            self.running.take(message, &mut group).unwrap();
+        }
+        self.running.finish(group).unwrap();
+    }
+}
+
+fn transfer() -> CheckedTransaction {
+    let transfer = Transfer {
+        chain_id: 1338,
+        nonce: 0,
+        to: chain::Address::repeat_byte(7),
+        value: 1,
+        gas_limit: 21_000,
+        max_fee: 4_000_000_000,
+        tip: 1_000_000_000,
+        input: Vec::new(),
+    };
+    let bytes = sign_transfer(&wallet::dev_key(0), &transfer);
+    CheckedTransaction::check(&bytes, 1338).unwrap()
+}
+
+#[test]
+fn what_was_taken_is_seen_before_the_answer_says_so() {
+    let mut driven = drive(8);
+    let (reply, mut answer) = oneshot::channel();
+    let transaction = transfer();
+    // The queue is not empty, so a changed pool alone would not be published yet.
+    driven.inbox.try_send(Message::Input(Input::Tick)).unwrap();
+    let submission = api::Submission {
+        transaction: transaction.clone(),
+        reply,
+    };
+    driven.run([Message::Submission(submission)]);
+    assert_eq!(answer.try_recv().unwrap(), Ok(transaction.hash()));
+    let view = Arc::clone(&driven.views.borrow());
+    assert!(view.pool.get(&transaction.hash()).is_some());
+}
+
+/// A status that claims more work than we have, without a block we know.
+fn ahead(driven: &Driven) -> chain::Status {
+    let node = &driven.running.core.node;
+    let mut status = node.status(driven.running.core.clock.now());
+    status.head = BlockHash([9; 32]);
+    status.chain_work = U256::MAX.to_le_bytes();
+    status
+}
+
+#[test]
+fn a_question_that_finds_no_room_is_over() {
+    let mut driven = drive(1);
+    let from = Peer(1);
+    // The status we ask for takes the only place.
+    driven.run([Message::Input(Input::Connected(from))]);
+    let status = ahead(&driven);
+    driven.run([Message::Input(Input::Status { from, status })]);
+    let own: Vec<_> = driven.running.own_inputs.drain(..).collect();
+    let [
+        Input::Answered {
+            from: peer,
+            request,
+        },
+    ] = &own[..]
+    else {
+        panic!("the question for headers is not over: {own:?}");
+    };
+    assert_eq!(*peer, from);
+    assert!(matches!(request, Request::Headers(_)));
+    // With room again, the same peer is asked again.
+    driven.run(own.into_iter().map(Message::Input));
+    assert!(driven.outgoing.try_recv().is_ok());
+    let status = ahead(&driven);
+    driven.run([Message::Input(Input::Status { from, status })]);
+    let asked = driven.outgoing.try_recv().unwrap();
+    assert!(matches!(
+        asked,
+        Outgoing::Send {
+            request: Request::Headers(_),
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_body_given_up_while_it_is_loaded_ends_nothing() {
+    let driven = drive(1);
+    let core = &driven.running.core;
+    let mut store = core.store.clone();
+    let parent = core.api_views.borrow().head_header.clone();
+    let mut header = Header::clone(&parent);
+    header.pow.parent = parent.hash();
+    header.extension.height = 1;
+    let header = Header::sealed(header.pow, header.extension);
+    let hash = header.hash();
+    let batch = Batch {
+        headers: vec![Arc::new(header)],
+        ..Batch::default()
+    };
+    store.commit(&batch).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let stored = check::stored(&hash, core.node.spec(), &snapshot);
+    assert!(matches!(stored, Ok(None)), "{stored:?}");
+}
