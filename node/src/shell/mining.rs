@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chain::{
@@ -56,8 +56,9 @@ impl Mining {
         while !self.stop.load(Ordering::Relaxed) {
             let view = Arc::clone(&self.views.borrow_and_update());
             let Some(block) = self.template(&view) else {
-                error!("the chain's time or work is at the end of its range; mining ends");
-                return;
+                error!("the clock or the chain's work is at the end of its range: nothing to mine");
+                thread::sleep(TEMPLATE_LIFE);
+                continue;
             };
             if let Some(found) = self.search(&block, &view)
                 && !self.submit(found, block, &view)
@@ -96,9 +97,10 @@ impl Mining {
         let is_over = AtomicBool::new(false);
         let before = self.miner.hashes();
         let outcome = thread::scope(|scope| {
-            scope.spawn(|| self.watch(view, &is_stale, &is_over));
+            let watch = scope.spawn(|| self.watch(view, &is_stale, &is_over));
             let outcome = self.miner.search(&job, &is_stale);
             is_over.store(true, Ordering::Relaxed);
+            watch.thread().unpark();
             outcome
         });
         self.metrics
@@ -112,15 +114,16 @@ impl Mining {
 
     /// Sets `is_stale` on a new head, on a stop, or when the template has lived long enough.
     fn watch(&self, view: &View, is_stale: &AtomicBool, is_over: &AtomicBool) {
-        let mut age = Duration::ZERO;
+        let start = Instant::now();
         while !is_over.load(Ordering::Relaxed) {
             let has_new_head = self.views.borrow().api.head != view.api.head;
-            if has_new_head || age >= TEMPLATE_LIFE || self.stop.load(Ordering::Relaxed) {
+            if has_new_head || start.elapsed() >= TEMPLATE_LIFE || self.stop.load(Ordering::Relaxed)
+            {
                 is_stale.store(true, Ordering::Relaxed);
                 return;
             }
-            thread::sleep(HEAD_POLL);
-            age += HEAD_POLL;
+            // Woken when the search is over: easy blocks come faster than this passes.
+            thread::park_timeout(HEAD_POLL);
         }
     }
 

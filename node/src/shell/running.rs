@@ -21,8 +21,9 @@ use tokio::{
     net::TcpListener,
     runtime::Runtime,
     sync::{mpsc, oneshot, watch},
+    task,
 };
-use tracing::{error, info};
+use tracing::info;
 
 use super::{
     bridge::Bridge,
@@ -45,15 +46,20 @@ const HEARTBEAT_MS_MAX: u64 = 10_000;
 /// Time between two ticks of the core.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A node's threads and tasks.
+/// A node's threads and tasks. None of them ends before the node is told to stop, but for the
+/// core when its store fails: a node with a part missing would look alive and not be.
 pub struct Running {
     core: JoinHandle<Result<(), StoreError>>,
     mining: Option<JoinHandle<()>>,
+    tasks: Tasks,
     inbox: mpsc::Sender<Message>,
     network: p2p::Handle,
     stop_mining: Arc<AtomicBool>,
     stop_api: oneshot::Sender<()>,
 }
+
+/// Tasks of the runtime by name.
+type Tasks = Vec<(&'static str, task::JoinHandle<()>)>;
 
 /// What the parts of a node share.
 struct Wiring {
@@ -94,9 +100,11 @@ impl Running {
             network: network.commands(),
             views: wiring.views.clone(),
         };
-        runtime.spawn(bridge.run());
-        runtime.spawn(tick(wiring.inbox.clone()));
-        let stop_api = start_api(runtime, listener, &wiring, settings);
+        let mut tasks = vec![
+            ("bridge", runtime.spawn(bridge.run())),
+            ("ticker", runtime.spawn(tick(wiring.inbox.clone()))),
+        ];
+        let stop_api = start_api(runtime, listener, &wiring, settings, &mut tasks);
         let stop_mining = Arc::new(AtomicBool::new(false));
         let mining = mining.map(|mining| start_mining(mining, &wiring, &stop_mining));
         // Written last: whoever reads them finds everything up.
@@ -104,6 +112,7 @@ impl Running {
         Ok(Self {
             core,
             mining,
+            tasks,
             inbox: wiring.inbox,
             network,
             stop_mining,
@@ -114,8 +123,10 @@ impl Running {
     /// Waits for a reason to stop, then stops everything in order: no new work, no new requests,
     /// no peers, and last the core, which commits what it has taken.
     pub fn wait(self, runtime: &Runtime, stop: &AtomicBool) -> Result<(), Failure> {
-        while !stop.load(Ordering::Relaxed) && !self.core.is_finished() {
+        let mut lost = None;
+        while !stop.load(Ordering::Relaxed) && !self.core.is_finished() && lost.is_none() {
             thread::sleep(Duration::from_millis(20));
+            lost = self.lost_part();
         }
         info!("stopping");
         self.stop_mining.store(true, Ordering::Relaxed);
@@ -128,17 +139,38 @@ impl Running {
         if let Some(mining) = self.mining
             && mining.join().is_err()
         {
-            error!("the mining thread panicked");
+            lost = Some("miner");
         }
         match self.core.join() {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => lost.map_or(Ok(()), |part| Err(bug(part))),
             Ok(Err(error)) => Err(Failure::new(Exit::Other, error)),
-            Err(_) => Err(Failure::new(
-                Exit::Other,
-                "the core thread panicked: this is a bug",
-            )),
+            Err(_) => Err(bug("core")),
         }
     }
+
+    /// A part that has ended unasked, other than the core, which reports for itself.
+    fn lost_part(&self) -> Option<&'static str> {
+        if self.network.is_finished() {
+            return Some("network");
+        }
+        if self.mining.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Some("miner");
+        }
+        ended(&self.tasks)
+    }
+}
+
+fn ended(tasks: &[(&'static str, task::JoinHandle<()>)]) -> Option<&'static str> {
+    let ended = tasks.iter().find(|(_, task)| task.is_finished());
+    ended.map(|(part, _)| *part)
+}
+
+fn bug(part: &str) -> Failure {
+    let what = "ended by itself: a bug, of which the log may say more. The chain is safe";
+    Failure::new(
+        Exit::Other,
+        format!("the {part} {what}; start the node again"),
+    )
 }
 
 /// The miner and whom it pays, where the settings ask for mining.
@@ -309,6 +341,7 @@ fn start_api(
     listener: TcpListener,
     wiring: &Wiring,
     settings: &Settings,
+    tasks: &mut Tasks,
 ) -> oneshot::Sender<()> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (submissions, waiting) = mpsc::channel(CORE_QUEUE);
@@ -329,12 +362,10 @@ fn start_api(
         is_healthy: Arc::new(is_healthy),
         vhosts: Arc::new(settings.http_vhosts.clone()),
     };
-    runtime.spawn(forward(waiting, wiring.inbox.clone()));
-    runtime.spawn(api::serve(
-        listener,
-        state,
-        async move { drop(stopped.await) },
-    ));
+    let forward = forward(waiting, wiring.inbox.clone());
+    let serve = api::serve(listener, state, async move { drop(stopped.await) });
+    tasks.push(("queue of submissions", runtime.spawn(forward)));
+    tasks.push(("HTTP server", runtime.spawn(serve)));
     stop
 }
 
@@ -374,4 +405,25 @@ fn start_mining(
         stop: Arc::clone(stop),
     };
     thread::spawn(move || mining.run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_panics_is_missed() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let works = runtime.spawn(async move { drop(stopped.await) });
+        let fails = runtime.spawn(async { panic!("a seeded mistake") });
+        let mut tasks = vec![("works", works), ("fails", fails)];
+        while !tasks[1].1.is_finished() {
+            thread::yield_now();
+        }
+        assert_eq!(ended(&tasks), Some("fails"));
+        tasks.truncate(1);
+        assert_eq!(ended(&tasks), None);
+        drop(stop);
+    }
 }
