@@ -31,7 +31,7 @@ struct FileConfig {
     beneficiary: Option<String>,
     tag: Option<String>,
     log_level: Option<String>,
-    log_format: Option<String>,
+    log_format: Option<LogFormat>,
     #[serde(default)]
     http: HttpConfig,
 }
@@ -42,6 +42,17 @@ struct HttpConfig {
     addr: Option<IpAddr>,
     port: Option<u16>,
     vhosts: Option<Vec<String>>,
+}
+
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs, an object a line
+    Json,
 }
 
 /// What a node runs with.
@@ -73,8 +84,8 @@ pub struct Settings {
     pub tag: String,
     /// Filter of log lines.
     pub log_level: String,
-    /// `text` or `json`.
-    pub log_format: String,
+    /// What log lines look like.
+    pub log_format: LogFormat,
 }
 
 impl Settings {
@@ -90,22 +101,14 @@ impl Settings {
             datadir: args.datadir.clone().or(file.datadir),
             network: args.network.clone().or(file.network),
             port: args.port.or(file.port).unwrap_or(PORT),
-            bootnodes: args
-                .bootnodes
-                .clone()
-                .or(file.bootnodes)
-                .unwrap_or_default(),
+            bootnodes: list(&args.bootnodes, file.bootnodes),
             http_addr: args
                 .http_addr
                 .or(file.http.addr)
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             http_port: args.http_port.or(file.http.port).unwrap_or(HTTP_PORT),
-            http_vhosts: args
-                .http_vhosts
-                .clone()
-                .or(file.http.vhosts)
-                .unwrap_or_default(),
-            mine: args.mine || file.mine.unwrap_or(false),
+            http_vhosts: list(&args.http_vhosts, file.http.vhosts),
+            mine: args.mine.or(file.mine).unwrap_or(false),
             threads: args.threads.or(file.threads).unwrap_or(1),
             throttle: args.throttle.or(file.throttle).unwrap_or(100),
             beneficiary: args.beneficiary.clone().or(file.beneficiary),
@@ -115,13 +118,16 @@ impl Settings {
                 .clone()
                 .or(file.log_level)
                 .unwrap_or("info".into()),
-            log_format: args
-                .log_format
-                .clone()
-                .or(file.log_format)
-                .unwrap_or("text".into()),
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
         })
     }
+}
+
+/// A list from the flag or environment, else from the file. An empty variable is an empty list.
+fn list(given: &Option<Vec<String>>, file: Option<Vec<String>>) -> Vec<String> {
+    let mut items = given.clone().or(file).unwrap_or_default();
+    items.retain(|item| !item.is_empty());
+    items
 }
 
 fn read(path: &Path) -> Result<FileConfig, Failure> {

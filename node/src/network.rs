@@ -47,6 +47,16 @@ impl Network {
         }
     }
 
+    /// The name of the network that [`Network::open`] would give: the file's without its ending.
+    pub fn name_of(name_or_path: &str) -> String {
+        let is_known = name_or_path == "devnet" || ChainSpec::builtin(name_or_path).is_some();
+        if is_known {
+            name_or_path.to_owned()
+        } else {
+            stem(Path::new(name_or_path))
+        }
+    }
+
     /// Reads a chain spec file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| {
@@ -69,11 +79,7 @@ impl Network {
                     format!("cannot read {}: {error}", path.display()),
                 )
             })?;
-        let stem = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or("custom");
-        Self::parse(stem, &text)
+        Self::parse(&stem(path), &text)
             .map_err(|failure| Failure::new(Exit::Config, format!("{}: {failure}", path.display())))
     }
 
@@ -102,6 +108,11 @@ impl Network {
         let bits = bits_of_work(&template.spec, hashes);
         Self::parse("devnet", &ChainSpec::devnet(unix_secs(), bits))
     }
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    stem.unwrap_or("custom").to_owned()
 }
 
 /// The compact target for which `hashes` are expected, within the spec's limit.

@@ -88,6 +88,7 @@ impl World {
                 "--http.port".into(),
                 "0".into(),
             ],
+            environment: Vec::new(),
         }
     }
 }
@@ -98,6 +99,7 @@ pub struct NodeCommand {
     /// Its data directory.
     pub directory: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl NodeCommand {
@@ -105,6 +107,12 @@ impl NodeCommand {
     pub fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments
             .extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// With a variable in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -159,6 +167,7 @@ impl NodeCommand {
             .arg("--datadir")
             .arg(&self.directory);
         command.args(&self.arguments).stdin(Stdio::piped());
+        command.envs(self.environment.iter().cloned());
         command
     }
 }
@@ -312,9 +321,15 @@ pub fn post(address: &str, path: &str, content_type: &str, body: &str) -> (u16, 
 
 /// Runs a verb to its end.
 pub fn lignum(arguments: &[&str]) -> Output {
+    lignum_with(&[], arguments)
+}
+
+/// The same with variables in its environment.
+pub fn lignum_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     output(
         Command::new(env!("CARGO_BIN_EXE_lignum"))
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null()),
     )
 }

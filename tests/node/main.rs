@@ -7,3 +7,4 @@ mod devnet;
 mod harness;
 mod path;
 mod refusals;
+mod settings;

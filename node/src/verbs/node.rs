@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
+use clap::builder::BoolishValueParser;
 use tokio::runtime::Builder;
 use tracing::warn;
 
 use super::data_directory;
 use crate::{
-    config::Settings,
+    config::{LogFormat, Settings},
     devnet::{endpoints::Endpoints, stop},
     failure::{Exit, Failure},
     network::{DevnetMiners, Network},
@@ -51,9 +52,18 @@ pub struct Args {
         value_delimiter = ','
     )]
     pub http_vhosts: Option<Vec<String>>,
-    /// Mine
-    #[arg(long, env = "LIGNUM_MINE")]
-    pub mine: bool,
+    /// Mine; --mine=false overrides a configuration file
+    #[arg(
+        long,
+        env = "LIGNUM_MINE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        hide_possible_values = true
+    )]
+    pub mine: Option<bool>,
     /// Mining threads [default: 1]
     #[arg(long, env = "LIGNUM_THREADS")]
     pub threads: Option<usize>,
@@ -69,9 +79,14 @@ pub struct Args {
     /// Which log lines are written: error, warn, info, debug, or a filter such as p2p=debug
     #[arg(long, env = "LIGNUM_LOG_LEVEL")]
     pub log_level: Option<String>,
-    /// text or json
-    #[arg(long, env = "LIGNUM_LOG_FORMAT", value_parser = ["text", "json"])]
-    pub log_format: Option<String>,
+    /// What log lines look like [default: text]
+    #[arg(
+        long,
+        env = "LIGNUM_LOG_FORMAT",
+        hide_possible_values = true,
+        value_name = "text|json"
+    )]
+    pub log_format: Option<LogFormat>,
     /// Stop when standard input ends
     #[arg(long, hide = true)]
     pub supervised: bool,
@@ -96,7 +111,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     start_log(&settings)?;
     let directory = match (&settings.datadir, &settings.network) {
         (Some(directory), _) => directory.clone(),
-        (None, name) => data_directory(None, name.as_deref().unwrap_or("testnet"))?,
+        (None, name) => {
+            let name = Network::name_of(name.as_deref().unwrap_or("testnet"));
+            data_directory(None, &name)?
+        }
     };
     let network = wanted_network(&settings, &directory)?;
     let opened = Opened::open(&directory, network)?;
@@ -144,9 +162,9 @@ fn start_log(settings: &Settings) -> Result<(), Failure> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     // A second subscriber in one process cannot be: the verb runs once.
-    let _ = match settings.log_format.as_str() {
-        "json" => log.json().try_init(),
-        _ => log.with_target(false).with_ansi(false).try_init(),
+    let _ = match settings.log_format {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.with_target(false).with_ansi(false).try_init(),
     };
     Ok(())
 }
