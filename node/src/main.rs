@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod devnet;
 mod failure;
+mod log;
 mod network;
 mod shell;
 mod store;

@@ -15,7 +15,8 @@ use super::data_directory;
 use crate::{
     config::{LogFormat, Settings},
     devnet::{endpoints::Endpoints, stop},
-    failure::{Exit, Failure},
+    failure::Failure,
+    log,
     network::{DevnetMiners, Network},
     shell::running::Running,
     store::opened::Opened,
@@ -108,7 +109,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         stop::on_end_of_input(Arc::clone(&stop));
     }
     let settings = Settings::resolve(args)?;
-    start_log(&settings)?;
+    log::start(&settings)?;
     let directory = match (&settings.datadir, &settings.network) {
         (Some(directory), _) => directory.clone(),
         (None, name) => {
@@ -148,23 +149,4 @@ fn wanted_network(settings: &Settings, directory: &Path) -> Result<Option<Networ
         None if is_made => Ok(None),
         None => Network::open("testnet", miners).map(Some),
     }
-}
-
-fn start_log(settings: &Settings) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level).map_err(|error| {
-        let got = &settings.log_level;
-        Failure::new(
-            Exit::Usage,
-            format!("log level {got:?}: {error}; try info or debug"),
-        )
-    })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // A second subscriber in one process cannot be: the verb runs once.
-    let _ = match settings.log_format {
-        LogFormat::Json => log.json().try_init(),
-        LogFormat::Text => log.with_target(false).with_ansi(false).try_init(),
-    };
-    Ok(())
 }
