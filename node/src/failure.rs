@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::store::directory::LockError;
+
 /// Exit codes, stable for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -61,5 +63,15 @@ impl std::error::Error for Failure {}
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(Exit::Other, error)
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let exit = match error {
+            LockError::InUse(_) => Exit::DirectoryInUse,
+            LockError::Io(..) => Exit::Config,
+        };
+        Self::new(exit, error)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{World, get, wait_for};
+use crate::harness::{World, assert_fails, exit_code, get, output, wait_for};
 
 struct Devnet {
     child: Child,
@@ -20,9 +20,14 @@ struct Devnet {
 
 impl Devnet {
     fn start(directory: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lignum"))
-            .args(["devnet", "--port", "0", "--http.port", "0", "--datadir"])
-            .arg(directory)
+        Self::start_with(&mut command(directory))
+    }
+
+    fn start_with(command: &mut Command) -> Self {
+        let mut child = command
+            // Settings for a node of one's own are not the devnet's.
+            .env("LIGNUM_BOOTNODES", "192.0.2.1:1")
+            .env("LIGNUM_CONFIG", "/nonexistent")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -48,6 +53,14 @@ impl Drop for Devnet {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lignum"));
+    command
+        .args(["devnet", "--port", "0", "--http.port", "0", "--datadir"])
+        .arg(directory);
+    command
 }
 
 /// Sends a signal to a process that these tests have started.
@@ -100,13 +113,19 @@ fn nodes_agree_restart_and_end_with_their_supervisor() {
         status(&directory, 1).is_some_and(|status| status["peers"] == 1)
     });
 
-    let killed = pid(&directory, 2);
-    let before = height(&directory, 2);
-    signal(killed, "KILL");
-    wait_for("node 2 started again", || {
-        endpoints(&directory, 2).is_some_and(|found| found["pid"] != killed)
-    });
-    wait_for("node 2 goes on", || height(&directory, 2) > before);
+    // Node 1 comes back on another port, where node 2 does not look for it.
+    for node in [2, 1] {
+        let killed = pid(&directory, node);
+        let before = height(&directory, node);
+        signal(killed, "KILL");
+        wait_for("the node started again", || {
+            endpoints(&directory, node).is_some_and(|found| found["pid"] != killed)
+        });
+        wait_for("the node goes on", || height(&directory, node) > before);
+        wait_for("the other node as its peer", || {
+            status(&directory, node).is_some_and(|status| status["peers"] == 1)
+        });
+    }
     let said: Vec<String> = devnet.lines.try_iter().collect();
     let says = |text: &str| said.iter().any(|line| line.contains(text));
     assert!(
@@ -114,7 +133,8 @@ fn nodes_agree_restart_and_end_with_their_supervisor() {
         "{said:#?}"
     );
     assert!(
-        says("node 2 was killed by signal 9; started again"),
+        says("node 2 was killed by signal 9; starting it again")
+            && says("node 2 is up again, http://"),
         "{said:#?}"
     );
     assert!(
@@ -144,7 +164,7 @@ fn an_interrupt_stops_cleanly_and_the_chain_is_kept() {
     assert!(hash.is_some());
     let children = [pid(&directory, 1), pid(&directory, 2)];
     devnet.signal("INT");
-    assert_eq!(devnet.child.wait().unwrap().code(), Some(0));
+    assert_eq!(exit_code(&mut devnet.child), Some(0));
     assert!(children.iter().all(|pid| !is_alive(*pid)));
 
     let again = Devnet::start(&directory);
@@ -152,4 +172,58 @@ fn an_interrupt_stops_cleanly_and_the_chain_is_kept() {
         height(&directory, 1) >= 1 && first(&directory) == hash
     });
     drop(again);
+}
+
+#[test]
+fn a_node_that_does_not_start_ends_the_devnet_with_its_reason() {
+    let world = World::new();
+    let directory = world.path("devnet");
+    fs::create_dir_all(directory.join("node-1")).unwrap();
+    fs::write(directory.join("node-1").join("node.key"), "no key").unwrap();
+    let output = output(&mut command(&directory));
+    assert_fails(&output, 3, &["node 1", "node.key", "32 bytes, got 6"]);
+}
+
+#[test]
+fn fresh_removes_what_the_devnet_made_and_nothing_else() {
+    let world = World::new();
+    let directory = world.path("devnet");
+    let kept = ["notes.txt", "node-x", "node-1x", "nodes"];
+    fs::create_dir_all(&directory).unwrap();
+    for name in kept {
+        fs::create_dir(directory.join(name)).unwrap();
+    }
+    let elsewhere = world.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("precious"), "").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, directory.join("node-7")).unwrap();
+    fs::create_dir(directory.join("node-9")).unwrap();
+    fs::write(directory.join("devnet.json"), "{").unwrap();
+    let mut devnet = Devnet::start_with(command(&directory).arg("--fresh"));
+    wait_for("node 2", || status(&directory, 2).is_some());
+    for name in kept {
+        assert!(directory.join(name).exists(), "{name}");
+    }
+    assert!(elsewhere.join("precious").exists());
+    assert!(!directory.join("node-9").exists());
+    let second = output(command(&directory).arg("--fresh"));
+    assert_fails(&second, 4, &[directory.to_str().unwrap()]);
+    devnet.signal("TERM");
+    assert_eq!(exit_code(&mut devnet.child), Some(0));
+}
+
+#[test]
+fn a_closed_pipe_and_an_early_interrupt_end_it_cleanly() {
+    let world = World::new();
+    let directory = world.path("devnet");
+    let mut devnet = Devnet::start(&directory);
+    // Before any node is up.
+    wait_for("the lock", || directory.join("LOCK").exists());
+    devnet.signal("INT");
+    assert_eq!(exit_code(&mut devnet.child), Some(0));
+
+    let mut child = command(&directory).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(exit_code(&mut child), Some(0));
+    assert!(endpoints(&directory, 1).is_none(), "the nodes have stopped");
 }

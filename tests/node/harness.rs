@@ -246,14 +246,27 @@ impl Node {
     /// Ends the process as its supervisor does, and gives its exit code.
     pub fn stop(mut self) -> Option<i32> {
         drop(self.child.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            thread::sleep(Duration::from_millis(5));
+        self.exit_code()
+    }
+
+    /// Waits for the end of the process, and gives its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        exit_code(&mut self.child)
+    }
+}
+
+/// Waits for the end of a process, within the patience of these tests, and gives its exit code.
+pub fn exit_code(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
         }
-        panic!("node does not stop:\n{}", self.log());
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("a process does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -334,22 +347,14 @@ pub fn lignum_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     )
 }
 
-fn output(command: &mut Command) -> Output {
+/// Runs a command to its end, within the patience of these tests.
+pub fn output(command: &mut Command) -> Output {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let input = child.stdin.take();
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            panic!("{command:?} does not end");
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    drop(input);
+    exit_code(&mut child);
     child.wait_with_output().unwrap()
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{self, Read, Seek, SeekFrom},
     net::{TcpListener, UdpSocket},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -22,10 +22,13 @@ use crate::failure::{Exit, Failure};
 const START_TIME_OUT: Duration = Duration::from_secs(60);
 /// How long a node may take to stop before it is killed.
 const STOP_TIME_OUT: Duration = Duration::from_secs(15);
-/// A node that dies this often, each time soon after its start, is given up.
-const RESTARTS_MAX: u32 = 5;
+/// A node that dies this often, each time soon after its start, is given up. It rests a second
+/// more before each new start.
+const DEATHS_MAX: u32 = 5;
 /// A node that lives this long has started well.
 const GOOD_LIFE: Duration = Duration::from_secs(20);
+/// Bytes of a log in which its last line is looked for.
+const LOG_END_BYTES: u64 = 8 * 1024;
 /// Ports tried above the one asked for.
 const PORTS_TRIED: u16 = 200;
 
@@ -46,12 +49,24 @@ pub struct Plan {
 pub struct NodeProcess {
     number: u32,
     directory: PathBuf,
+    /// All but the bootnodes.
     arguments: Vec<String>,
     child: Child,
-    started: Instant,
+    state: State,
     early_deaths: u32,
-    /// Where it listens.
+    /// Where it listens; where it did when it last ran, while it does not.
     pub endpoints: Endpoints,
+}
+
+/// How far a node has come, as its supervisor has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Started at this time, and not heard of since.
+    Starting(Instant),
+    /// Listening; started at this time.
+    Up(Instant),
+    /// Dead; to be started again at this time.
+    Resting(Instant),
 }
 
 /// The ports of one node; 0 lets the system choose.
@@ -106,7 +121,7 @@ fn no_port(from: u16, flag: &str) -> Failure {
 }
 
 impl NodeProcess {
-    /// Starts node `number` and waits until it listens.
+    /// Starts node `number`.
     pub fn start(
         plan: &Plan,
         number: u32,
@@ -127,77 +142,94 @@ impl NodeProcess {
         flag("--throttle", plan.throttle_percent.to_string());
         flag("--beneficiary", format!("dev:{}", 9 + number));
         flag("--tag", format!("node {number}"));
-        if !bootnodes.is_empty() {
-            flag("--bootnodes", bootnodes.join(","));
-        }
-        let child = spawn(&directory, &arguments)?;
-        let mut process = Self {
+        let child = spawn(&directory, &arguments, bootnodes)?;
+        Ok(Self {
             number,
             directory,
             arguments,
             child,
-            started: Instant::now(),
+            state: State::Starting(Instant::now()),
             early_deaths: 0,
             endpoints: Endpoints {
                 http: String::new(),
                 p2p: Vec::new(),
                 pid: 0,
             },
-        };
-        process.wait_until_up()?;
-        Ok(process)
+        })
     }
 
-    fn wait_until_up(&mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + START_TIME_OUT;
-        while Instant::now() < deadline {
-            let endpoints = Endpoints::read(&self.directory);
-            if let Some(endpoints) = endpoints.filter(|found| found.pid == self.child.id()) {
-                self.endpoints = endpoints;
-                return Ok(());
-            }
+    /// Waits until the process listens, or `stop` is set.
+    pub fn wait_until_up(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
+        while !self.is_up() && !stop.load(Ordering::Relaxed) {
             if let Some(status) = self.child.try_wait()? {
-                let code = status
-                    .code()
-                    .and_then(|code| u8::try_from(code).ok())
-                    .unwrap_or(1);
-                let reason = self.last_log_line();
-                return Err(Failure::with_code(
-                    code,
-                    format!("node {}: {reason}", self.number),
-                ));
+                let code = status.code().and_then(|code| u8::try_from(code).ok());
+                let what = format!("node {}: {}", self.number, self.last_log_line());
+                return Err(Failure::with_code(code.unwrap_or(1), what));
+            }
+            if self.is_overdue() {
+                let (number, log) = (self.number, self.log());
+                let what = format!("node {number} does not answer; see {}", log.display());
+                return Err(Failure::new(Exit::Other, what));
             }
             thread::sleep(Duration::from_millis(10));
         }
-        let log = self.log().display().to_string();
-        Err(Failure::new(
-            Exit::Other,
-            format!("node {} does not answer; see {log}", self.number),
-        ))
+        Ok(())
     }
 
-    /// Looks after the process: one that has died is started again. Returns what to print.
-    pub fn look_after(&mut self) -> Result<Option<String>, Failure> {
-        let Some(status) = self.child.try_wait()? else {
-            return Ok(None);
+    /// Looks whether a process that was started listens by now.
+    fn is_up(&mut self) -> bool {
+        let State::Starting(start) = self.state else {
+            return true;
         };
-        let is_early = self.started.elapsed() < GOOD_LIFE;
+        let found = Endpoints::read(&self.directory);
+        let Some(found) = found.filter(|found| found.pid == self.child.id()) else {
+            return false;
+        };
+        (self.endpoints, self.state) = (found, State::Up(start));
+        true
+    }
+
+    fn is_overdue(&self) -> bool {
+        matches!(self.state, State::Starting(start) if start.elapsed() > START_TIME_OUT)
+    }
+
+    /// Looks after the process without waiting: one that has died is started again after a rest,
+    /// and dials the `others`, whose ports may have changed. Returns what to print.
+    pub fn look_after(&mut self, others: &[String]) -> Result<Option<String>, Failure> {
+        let Some(status) = self.child.try_wait()? else {
+            let was_up = matches!(self.state, State::Up(_));
+            if self.is_overdue() {
+                self.child.kill()?;
+            }
+            let is_news = !was_up && self.is_up();
+            let news = || format!("node {} is up again, {}", self.number, self.endpoints.http);
+            return Ok(is_news.then(news));
+        };
+        match self.state {
+            State::Resting(until) if until > Instant::now() => Ok(None),
+            State::Resting(_) => {
+                self.child = spawn(&self.directory, &self.arguments, others)?;
+                self.state = State::Starting(Instant::now());
+                Ok(None)
+            }
+            State::Starting(start) | State::Up(start) => self.died(start, status).map(Some),
+        }
+    }
+
+    fn died(&mut self, start: Instant, status: ExitStatus) -> Result<String, Failure> {
+        let is_early = start.elapsed() < GOOD_LIFE;
         self.early_deaths = if is_early { self.early_deaths + 1 } else { 0 };
         let (number, how) = (self.number, describe(status));
-        if self.early_deaths >= RESTARTS_MAX {
+        if self.early_deaths >= DEATHS_MAX {
             let (reason, log) = (self.last_log_line(), self.log().display().to_string());
             return Err(Failure::new(
                 Exit::Other,
-                format!("node {number} {how} {RESTARTS_MAX} times in a row: {reason} (see {log})"),
+                format!("node {number} {how} {DEATHS_MAX} times in a row: {reason} (see {log})"),
             ));
         }
-        self.child = spawn(&self.directory, &self.arguments)?;
-        self.started = Instant::now();
-        self.wait_until_up()?;
-        Ok(Some(format!(
-            "node {number} {how}; started again, {}",
-            self.endpoints.http
-        )))
+        let rest = Duration::from_secs(u64::from(self.early_deaths));
+        self.state = State::Resting(Instant::now() + rest);
+        Ok(format!("node {number} {how}; starting it again"))
     }
 
     /// Asks the process to stop, by closing its pipe.
@@ -224,12 +256,20 @@ impl NodeProcess {
     }
 
     fn last_log_line(&self) -> String {
-        let Ok(file) = File::open(self.log()) else {
-            return "no log".to_owned();
-        };
-        let last = BufReader::new(file).lines().map_while(Result::ok).last();
-        last.unwrap_or_else(|| "the log is empty".to_owned())
+        let end = read_end(&self.log()).unwrap_or_default();
+        let last = String::from_utf8_lossy(&end);
+        let last = last.trim_end().lines().last().unwrap_or("the log is empty");
+        last.strip_prefix("lignum: ").unwrap_or(last).to_owned()
     }
+}
+
+/// The last bytes of a file, enough for its last line.
+fn read_end(path: &Path) -> io::Result<Vec<u8>> {
+    let (mut file, mut end) = (File::open(path)?, Vec::new());
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_END_BYTES)))?;
+    file.take(LOG_END_BYTES).read_to_end(&mut end)?;
+    Ok(end)
 }
 
 impl Drop for NodeProcess {
@@ -239,14 +279,25 @@ impl Drop for NodeProcess {
     }
 }
 
-fn spawn(directory: &Path, arguments: &[String]) -> Result<Child, Failure> {
+fn spawn(directory: &Path, arguments: &[String], bootnodes: &[String]) -> Result<Child, Failure> {
     Endpoints::remove(directory);
     let log = File::options()
         .create(true)
         .append(true)
         .open(directory.join("lignum.log"))?;
-    let child = Command::new(std::env::current_exe()?)
-        .args(arguments)
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments);
+    if !bootnodes.is_empty() {
+        command.args(["--bootnodes", &bootnodes.join(",")]);
+    }
+    // Settings meant for a node of one's own would make these another network's, or fail.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("LIGNUM_") && !name.starts_with("LIGNUM_LOG_") {
+            command.env_remove(&*name);
+        }
+    }
+    let child = command
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -55,42 +56,58 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let stop = stop::on_signal()?;
     let directory = data_directory(args.datadir.as_deref(), "devnet")?;
-    fs::create_dir_all(&directory).map_err(|error| {
-        Failure::new(
-            Exit::Config,
-            format!("cannot make {}: {error}", directory.display()),
-        )
-    })?;
-    let _lock =
-        Lock::take(&directory).map_err(|error| Failure::new(Exit::DirectoryInUse, error))?;
+    let _lock = Lock::take(&directory)?;
     if args.fresh {
-        forget(&directory)?;
+        forget(&directory).map_err(|error| {
+            let place = directory.display();
+            Failure::new(Exit::Other, format!("cannot clear {place}: {error}"))
+        })?;
     }
     let plan = plan(args, directory)?;
-    let mut nodes = start_nodes(args, &plan)?;
-    print!("{}", banner(args, &plan, &nodes));
-    let mut console = Console::new(nodes[0].endpoints.http.clone());
-    while !stop.load(Ordering::Relaxed) {
-        for node in &mut nodes {
-            if let Some(line) = node.look_after()? {
-                println!("{line}");
-            }
-        }
-        console.set_url(nodes[0].endpoints.http.clone());
-        console.poll().iter().for_each(|line| println!("{line}"));
-        sleep_unless(&stop, Duration::from_millis(250));
+    let mut nodes = start_nodes(args, &plan, &stop)?;
+    if !stop.load(Ordering::Relaxed) {
+        say(&banner(args, &plan, &nodes), &stop);
+        follow(&mut nodes, &stop)?;
     }
-    println!(
-        "stopping; the chain is kept in {}",
-        plan.directory.display()
-    );
+    let place = plan.directory.display();
+    say(&format!("stopping; the chain is kept in {place}"), &stop);
     nodes.iter_mut().for_each(NodeProcess::ask_to_stop);
     nodes.iter_mut().for_each(NodeProcess::wait_for_end);
     Ok(())
 }
 
+/// Looks after the nodes and prints what happens, until it is to stop.
+fn follow(nodes: &mut [NodeProcess], stop: &AtomicBool) -> Result<(), Failure> {
+    let mut console = Console::new(nodes[0].endpoints.http.clone());
+    while !stop.load(Ordering::Relaxed) {
+        for index in 0..nodes.len() {
+            let others = nodes
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index);
+            let others: Vec<_> = others
+                .filter_map(|(_, node)| node.endpoints.p2p.first().cloned())
+                .collect();
+            if let Some(line) = nodes[index].look_after(&others)? {
+                say(&line, stop);
+            }
+        }
+        console.set_url(nodes[0].endpoints.http.clone());
+        console.poll().iter().for_each(|line| say(line, stop));
+        sleep_unless(stop, Duration::from_millis(250));
+    }
+    Ok(())
+}
+
+/// Prints a line. When nobody reads any more, the devnet stops, as any program in a pipe does.
+fn say(line: &str, stop: &AtomicBool) {
+    if writeln!(io::stdout(), "{line}").is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Removes what an earlier devnet left: its spec and its nodes' directories, nothing else.
-fn forget(directory: &Path) -> Result<(), Failure> {
+fn forget(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -131,7 +148,8 @@ fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
     })
 }
 
-fn start_nodes(args: &Args, plan: &Plan) -> Result<Vec<NodeProcess>, Failure> {
+/// Starts the nodes one after the other, each knowing those before it.
+fn start_nodes(args: &Args, plan: &Plan, stop: &AtomicBool) -> Result<Vec<NodeProcess>, Failure> {
     let mut nodes: Vec<NodeProcess> = Vec::new();
     let mut bootnodes: Vec<String> = Vec::new();
     let mut wanted = Ports {
@@ -139,8 +157,12 @@ fn start_nodes(args: &Args, plan: &Plan) -> Result<Vec<NodeProcess>, Failure> {
         http: args.http_port,
     };
     for number in 1..=args.nodes {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let ports = Ports::free_from(wanted)?;
-        let node = NodeProcess::start(plan, number, ports, &bootnodes)?;
+        let mut node = NodeProcess::start(plan, number, ports, &bootnodes)?;
+        node.wait_until_up(stop)?;
         bootnodes.extend(node.endpoints.p2p.first().cloned());
         nodes.push(node);
         wanted = ports.next();
@@ -183,7 +205,7 @@ fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> String {
     out.push_str(&format!(
         "  mining  every node, {} thread(s), throttled to {} %\n  data    {}   logs in \
          node-N/lignum.log\n  try     lignum wallet send dev:1 25 --from dev:0\n  Ctrl-C stops and \
-         keeps the chain\n\n",
+         keeps the chain\n",
         args.threads,
         args.throttle,
         plan.directory.display(),
