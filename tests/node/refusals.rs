@@ -33,6 +33,33 @@ fn a_data_directory_belongs_to_one_network() {
 }
 
 #[test]
+fn a_spec_changed_by_hand_is_named_as_such() {
+    let world = World::new();
+    let directory = world.path("node");
+    let place = directory.to_str().unwrap();
+    let made = lignum(&["init", world.spec().to_str().unwrap(), "--datadir", place]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let changed = world.write_spec("changed.json", &json!({ "spacing_secs": 7 }));
+    fs::copy(changed, directory.join("genesis.json")).unwrap();
+    let output = lignum(&[
+        "node",
+        "--datadir",
+        place,
+        "--port",
+        "0",
+        "--http.port",
+        "0",
+    ]);
+    assert_fails(&output, 7, &[place, "genesis.json was changed"]);
+    // The spec itself is the way back.
+    let again = lignum(&["init", world.spec().to_str().unwrap(), "--datadir", place]);
+    assert_eq!(
+        (stdout(&again), again.status.code()),
+        (stdout(&made), Some(0))
+    );
+}
+
+#[test]
 fn nodes_of_two_networks_refuse_each_other_with_a_reason() {
     let world = World::new();
     let one = world.node("one").start();

@@ -7,7 +7,7 @@ use state::Evm;
 
 use super::{
     RedbStore, Trouble,
-    directory::{Lock, LockError, chain_file, spec_file, write_whole},
+    directory::{Lock, chain_file, spec_file, write_whole},
 };
 use crate::{
     failure::{Exit, Failure},
@@ -31,15 +31,10 @@ impl Opened {
     /// the one wanted is refused; one that holds the same takes over the wanted text, which may
     /// plan later upgrades.
     pub fn open(directory: &Path, wanted: Option<Network>) -> Result<Self, Failure> {
-        let lock = Lock::take(directory).map_err(|error| {
-            let exit = match error {
-                LockError::InUse(_) => Exit::DirectoryInUse,
-                LockError::Io(..) => Exit::Config,
-            };
-            Failure::new(exit, error)
-        })?;
+        let lock = Lock::take(directory)?;
         let pinned = spec_file(directory);
-        let network = match wanted {
+        let is_asked_for = wanted.is_some();
+        let mut network = match wanted {
             Some(network) => network,
             None => Network::read(&pinned)?,
         };
@@ -54,22 +49,36 @@ impl Opened {
         let mut store = RedbStore::open(&file).map_err(fail)?;
         let (genesis, batch) = Node::genesis(&network.spec, &Evm::new());
         let genesis = genesis.header.hash();
-        let mut network = network;
+        let pin = |network: &Network| {
+            let failed =
+                |error| Failure::new(Exit::Other, format!("{}: {error}", pinned.display()));
+            write_whole(&pinned, network.text.as_bytes()).map_err(failed)
+        };
         match store.label() {
             Some(label) if label.genesis != genesis => {
-                let place = directory.display();
-                let theirs = label.genesis;
+                let remedy = if is_asked_for {
+                    "choose another --datadir"
+                } else {
+                    "its genesis.json was changed; put the one back that the store was made with"
+                };
+                let (place, theirs) = (directory.display(), label.genesis);
                 return Err(Failure::new(
                     Exit::WrongNetwork,
                     format!(
-                        "{place} holds the network of genesis {theirs}, wanted {genesis}: choose another --datadir"
+                        "{place} holds the network of genesis {theirs}, wanted {genesis}: {remedy}"
                     ),
                 ));
             }
-            Some(label) => network.name = label.network.clone(),
-            None => store.found(genesis, &network.name, &batch).map_err(fail)?,
+            Some(label) => {
+                network.name = label.network.clone();
+                pin(&network)?;
+            }
+            None => {
+                // First the spec: a store without it could not be opened again.
+                pin(&network)?;
+                store.found(genesis, &network.name, &batch).map_err(fail)?;
+            }
         }
-        write_whole(&pinned, network.text.as_bytes())?;
         let spec = Arc::new(network.spec.clone());
         let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
         let snapshot = store.snapshot().map_err(fail)?;
