@@ -129,7 +129,7 @@ impl NodeCommand {
         ])
     }
 
-    /// Dialling another node.
+    /// Dialling another node, beside those it dials already.
     pub fn joining(self, other: &Node) -> Self {
         let address = other.endpoints["p2p"][0].as_str().unwrap().to_owned();
         self.with(&["--bootnodes", &address])
