@@ -5,6 +5,7 @@
 mod catch_up;
 mod crash;
 mod devnet;
+mod faults;
 mod harness;
 mod path;
 mod refusals;
