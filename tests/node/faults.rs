@@ -1,8 +1,11 @@
 //! A disk without room, a network in two halves, and users who ask at once for what they sent.
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     process::{Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -46,6 +49,27 @@ fn a_disk_without_room_stops_the_node_with_a_sentence() {
         "only {} blocks were kept",
         node.height()
     );
+}
+
+#[test]
+fn an_answer_under_way_is_finished_when_the_node_stops() {
+    let world = World::new();
+    let node = world.node("node").start();
+    let mut client = TcpStream::connect(node.http()).unwrap();
+    let head = "POST /v1/transactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
+    client.write_all(format!("{head}0x").as_bytes()).unwrap();
+    // Its head has to be there before the node hears of the end.
+    thread::sleep(Duration::from_millis(100));
+    let answer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        client.write_all(b"zz").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    assert_eq!(node.stop(), Some(0));
+    let answer = answer.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
 fn block(node: &Node, height: u64) -> Option<Value> {

@@ -22,8 +22,9 @@ use tokio::{
     runtime::Runtime,
     sync::{mpsc, oneshot, watch},
     task,
+    time::timeout,
 };
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{
     bridge::Bridge,
@@ -46,6 +47,9 @@ const HEARTBEAT_MS_MAX: u64 = 10_000;
 /// Time between two ticks of the core.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How long the end waits for answers of the HTTP server that are under way.
+const ANSWERS_TIME_OUT: Duration = Duration::from_secs(1);
+
 /// A node's threads and tasks. None of them ends before the node is told to stop, but for the
 /// core when its store fails: a node with a part missing would look alive and not be.
 pub struct Running {
@@ -55,7 +59,13 @@ pub struct Running {
     inbox: mpsc::Sender<Message>,
     network: p2p::Handle,
     stop_mining: Arc<AtomicBool>,
-    stop_api: oneshot::Sender<()>,
+    server: Server,
+}
+
+/// The HTTP server.
+struct Server {
+    task: task::JoinHandle<()>,
+    stop: oneshot::Sender<()>,
 }
 
 /// Tasks of the runtime by name.
@@ -104,7 +114,7 @@ impl Running {
             ("bridge", runtime.spawn(bridge.run())),
             ("ticker", runtime.spawn(tick(wiring.inbox.clone()))),
         ];
-        let stop_api = start_api(runtime, listener, &wiring, settings, &mut tasks);
+        let server = start_api(runtime, listener, &wiring, settings, &mut tasks);
         let stop_mining = Arc::new(AtomicBool::new(false));
         let mining = mining.map(|mining| start_mining(mining, &wiring, &stop_mining));
         // Written last: whoever reads them finds everything up.
@@ -116,7 +126,7 @@ impl Running {
             inbox: wiring.inbox,
             network,
             stop_mining,
-            stop_api,
+            server,
         })
     }
 
@@ -130,7 +140,7 @@ impl Running {
         }
         info!("stopping");
         self.stop_mining.store(true, Ordering::Relaxed);
-        drop(self.stop_api);
+        drop(self.server.stop);
         runtime.block_on(async {
             self.network.shutdown().await;
             // The core may have ended already.
@@ -141,7 +151,14 @@ impl Running {
         {
             lost = Some("miner");
         }
-        match self.core.join() {
+        let core = self.core.join();
+        // Answers under way are finished. A connection that has asked nothing yet, such as browsers
+        // keep at hand, is open too, so the wait is short.
+        let finished = async { timeout(ANSWERS_TIME_OUT, self.server.task).await };
+        if runtime.block_on(finished).is_err() {
+            debug!("some connections were still open");
+        }
+        match core {
             Ok(Ok(())) => lost.map_or(Ok(()), |part| Err(bug(part))),
             Ok(Err(error)) => Err(Failure::new(Exit::Other, error)),
             Err(_) => Err(bug("core")),
@@ -155,6 +172,9 @@ impl Running {
         }
         if self.mining.as_ref().is_some_and(JoinHandle::is_finished) {
             return Some("miner");
+        }
+        if self.server.task.is_finished() {
+            return Some("HTTP server");
         }
         ended(&self.tasks)
     }
@@ -335,14 +355,14 @@ fn endpoints(listener: &TcpListener, network: &p2p::Handle) -> Result<Endpoints,
     })
 }
 
-/// Starts the HTTP API; it ends when the sender is dropped.
+/// Starts the HTTP API; it ends when its `stop` is dropped.
 fn start_api(
     runtime: &Runtime,
     listener: TcpListener,
     wiring: &Wiring,
     settings: &Settings,
     tasks: &mut Tasks,
-) -> oneshot::Sender<()> {
+) -> Server {
     let (stop, stopped) = oneshot::channel::<()>();
     let (submissions, waiting) = mpsc::channel(CORE_QUEUE);
     let mut registry = Registry::default();
@@ -365,8 +385,8 @@ fn start_api(
     let forward = forward(waiting, wiring.inbox.clone());
     let serve = api::serve(listener, state, async move { drop(stopped.await) });
     tasks.push(("queue of submissions", runtime.spawn(forward)));
-    tasks.push(("HTTP server", runtime.spawn(serve)));
-    stop
+    let task = runtime.spawn(serve);
+    Server { task, stop }
 }
 
 /// Hands submitted transactions to the core, as fast as it takes them.
