@@ -1,10 +1,12 @@
 //! What goes wrong below the `Store` trait, and the guard around the engine.
 
 use std::{
+    cell::Cell,
     fmt::Display,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     path::Path,
+    sync::Once,
 };
 
 use chain::StoreError;
@@ -53,12 +55,33 @@ pub fn engine(error: impl Into<redb::Error>) -> Trouble {
     }
 }
 
+thread_local! {
+    /// Whether this thread is under guard.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics under guard off standard error: the error that comes of them says it all.
+fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                tell(panic);
+            }
+        }));
+    });
+}
+
 /// Does something with the engine, which panics over some files that were damaged behind its
 /// back: that too is damage, and an error.
 pub fn guard<V>(work: impl FnOnce() -> Result<V, Trouble>) -> Result<V, Trouble> {
     // Nothing half-changed survives a panic: a write transaction is lost as a whole, and the
     // store takes no further commit.
+    hush();
+    let before = GUARDED.replace(true);
     let caught = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
     caught.unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
