@@ -187,16 +187,7 @@ impl<S: Store> Core<S> {
     /// # Errors
     /// If the store fails: nothing acknowledged is lost, a restart is safe.
     pub fn run(self) -> Result<(), StoreError> {
-        let snapshot = self.store.snapshot()?;
-        let mut running = Running {
-            core: self,
-            snapshot,
-            replies: BTreeMap::new(),
-            next_ticket: 0,
-            own_inputs: VecDeque::new(),
-            peers: 0,
-            published: Instant::now(),
-        };
+        let mut running = Running::new(self)?;
         // A store may hold blocks that were never executed: a tick finds them.
         running.own_inputs.push_back(Input::Tick);
         running.run()
@@ -204,6 +195,18 @@ impl<S: Store> Core<S> {
 }
 
 impl<S: Store> Running<S> {
+    fn new(core: Core<S>) -> Result<Self, StoreError> {
+        Ok(Self {
+            snapshot: core.store.snapshot()?,
+            core,
+            replies: BTreeMap::new(),
+            next_ticket: 0,
+            own_inputs: VecDeque::new(),
+            peers: 0,
+            published: Instant::now(),
+        })
+    }
+
     fn run(&mut self) -> Result<(), StoreError> {
         loop {
             let mut group = Group::default();

@@ -42,15 +42,7 @@ fn drive(outbox: usize) -> Driven {
         heartbeat: Arc::default(),
         identity,
     };
-    let running = Running {
-        core,
-        snapshot,
-        replies: BTreeMap::new(),
-        next_ticket: 0,
-        own_inputs: VecDeque::new(),
-        peers: 0,
-        published: Instant::now(),
-    };
+    let running = Running::new(core).unwrap();
     Driven {
         running,
         inbox,
