@@ -174,7 +174,7 @@ impl Task {
             return;
         };
         if let Some(address) = self.peers.mark_foreign(&id, now) {
-            tracing::info!(%id, address, theirs, ours = self.name, "a node of another network");
+            tracing::debug!(%id, address, theirs, ours = self.name, "a node of another network");
             self.made.push(Event::WrongNetwork {
                 id: id.to_string(),
                 address,
