@@ -20,7 +20,7 @@ use crate::{
     },
     failure::{Exit, Failure},
     network::{DevnetMiners, Network},
-    store::directory::Lock,
+    store::directory::{Lock, write_whole},
 };
 
 /// The devnet's chain spec, in its directory.
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let plan = plan(args, directory)?;
     let mut nodes = start_nodes(args, &plan, &stop)?;
     if !stop.load(Ordering::Relaxed) {
-        say(&banner(args, &plan, &nodes), &stop);
+        say(&banner(args, &plan, &nodes)?, &stop);
         follow(&mut nodes, &stop)?;
     }
     let place = plan.directory.display();
@@ -135,10 +135,7 @@ fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
                 throttle_percent,
             },
         )?;
-        // Renamed into its place, so that a kill leaves no half of a spec.
-        let temporary = directory.join("devnet.json.new");
-        fs::write(&temporary, &network.text)?;
-        fs::rename(&temporary, &spec)?;
+        write_whole(&spec, network.text.as_bytes())?;
     }
     Ok(Plan {
         directory,
@@ -170,20 +167,19 @@ fn start_nodes(args: &Args, plan: &Plan, stop: &AtomicBool) -> Result<Vec<NodePr
     Ok(nodes)
 }
 
-fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> String {
-    let status = client::get(
-        &nodes[0].endpoints.http,
-        "/v1/status",
-        Duration::from_secs(5),
-    );
-    let status = status.unwrap_or_default();
-    let genesis = shorten(status["genesis"].as_str().unwrap_or("?"));
-    let chain_id = &status["chain_id"];
+/// What a person needs to know once: where the nodes are, what the accounts hold now, how to go on.
+fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> Result<String, Failure> {
+    let url = &nodes[0].endpoints.http;
+    let ask = |path: &str| client::get(url, path, Duration::from_secs(5)).unwrap_or_default();
+    let spec = Network::read(&plan.spec)?.spec;
     let mut out = format!(
-        "Lignum {} devnet   chain id {chain_id}   genesis {genesis}   {} nodes, real proof of work, \
-         one block every 2 s\n",
+        "Lignum {} devnet   chain id {}   genesis {}   {} nodes, real proof of work, one block \
+         every {} s\n",
         env!("CARGO_PKG_VERSION"),
+        spec.chain_id,
+        shorten(ask("/v1/status")["genesis"].as_str().unwrap_or("?")),
         nodes.len(),
+        spec.spacing_secs,
     );
     for (number, node) in (1..).zip(nodes) {
         let url = &node.endpoints.http;
@@ -194,13 +190,16 @@ fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> String {
         };
         out.push_str(&format!("  node {number}  {url}{hint}\n"));
     }
-    out.push_str(
-        "  wallet  10 funded accounts from the words \"test test test test test test test test \
-         test test test junk\" (DEV NETWORK ONLY)\n",
-    );
+    out.push_str(&format!(
+        "  wallet  {} funded accounts from the words \"{}\" (DEV NETWORK ONLY)\n",
+        spec.alloc.len(),
+        wallet::derive::DEV_WORDS,
+    ));
     for index in 0..3 {
         let address = wallet::dev_key(index).address();
-        out.push_str(&format!("          dev:{index} {address}  1000 LGN\n"));
+        let account = ask(&format!("/v1/accounts/{address}"));
+        let balance = account["chain"]["display"].as_str().unwrap_or("?");
+        out.push_str(&format!("          dev:{index} {address}  {balance}\n"));
     }
     out.push_str(&format!(
         "  mining  every node, {} thread(s), throttled to {} %\n  data    {}   logs in \
@@ -210,5 +209,5 @@ fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> String {
         args.throttle,
         plan.directory.display(),
     ));
-    out
+    Ok(out)
 }
