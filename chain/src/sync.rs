@@ -332,16 +332,6 @@ impl Sync {
         }
         out
     }
-
-    /// Whether a peer is known.
-    pub fn knows(&self, peer: Peer) -> bool {
-        self.peers.contains_key(&peer)
-    }
-
-    /// Blocks under way.
-    pub fn flights(&self) -> usize {
-        self.flights.len()
-    }
 }
 
 /// Takes out what one request to this peer asks for: as much as it may have and as fits, by
