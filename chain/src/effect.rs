@@ -176,6 +176,32 @@ pub enum Event {
         /// Blocks undone.
         depth: u64,
     },
+    /// A block is held whole for the first time, executed or not.
+    Block {
+        /// The block.
+        block: BlockId,
+        /// Its parent.
+        parent: BlockHash,
+    },
+    /// A branch has begun: a block came whose parent, on the best chain, has a child there.
+    Fork {
+        /// The first block of the branch.
+        block: BlockId,
+        /// The best chain's block at its height.
+        rival: BlockId,
+        /// Blocks of the best chain above the rival: a late block more often means withholding.
+        behind: u64,
+    },
+    /// The pool took a transaction that came from a user or a peer.
+    Transaction {
+        /// Its hash.
+        hash: TxHash,
+    },
+    /// The pool took transactions back that a reorg had undone.
+    Returned {
+        /// Their hashes.
+        transactions: Arc<Vec<TxHash>>,
+    },
 }
 
 /// What gossip does with a message.

@@ -19,7 +19,7 @@ use crate::{
     params::{ORPHAN_WORK_DIVISOR, RELAY_DEPTH, UNSOLICITED_DEPTH},
     rules::{self, RuleError},
     spec::ChainSpec,
-    store::Stage,
+    store::{BlockId, Stage},
     tree::{EntryId, Tree},
 };
 
@@ -54,11 +54,26 @@ pub enum Origin {
     Unsolicited,
 }
 
+/// A branch of the forest, from where it leaves the best chain to its tip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its last block.
+    pub tip: BlockId,
+    /// Chain work of the tip.
+    pub chain_work: U256,
+    /// How far the tip has come.
+    pub stage: Stage,
+    /// The best chain's block that it grows from; the tip itself if that is on the best chain.
+    pub ancestor: BlockId,
+}
+
 /// All known blocks and which of them is the head.
 #[derive(Clone, Debug)]
 pub struct Forest {
     tree: Tree,
     head: EntryId,
+    /// Grows with each change.
+    revision: u64,
     /// Headers without valid children, by rank.
     tips: BTreeSet<(Rank, EntryId)>,
 }
@@ -71,6 +86,7 @@ impl Forest {
         Self {
             tree,
             head: Tree::GENESIS,
+            revision: 0,
             tips,
         }
     }
@@ -98,6 +114,33 @@ impl Forest {
     /// Headers without valid children, worst first.
     pub fn tips(&self) -> impl DoubleEndedIterator<Item = EntryId> {
         self.tips.iter().map(|(_, id)| *id)
+    }
+
+    /// A number that is the same only as long as nothing changes.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The branches with the best tips, best first, at most `max`; the best chain is one of them
+    /// unless it is known to go on.
+    pub fn branches(&self, max: usize) -> Vec<Branch> {
+        let branch = |tip: EntryId| {
+            let entry = &self.tree[tip];
+            Branch {
+                tip: entry.id(),
+                chain_work: entry.chain_work(),
+                stage: entry.stage,
+                ancestor: self.tree[self.tree.common_ancestor(tip, self.head)].id(),
+            }
+        };
+        self.tips().rev().take(max).map(branch).collect()
+    }
+
+    /// The best chain's block beside which `id` begins a branch, if it does.
+    pub fn rival_of(&self, id: EntryId) -> Option<EntryId> {
+        let rival = self.tree.ancestor(self.head, self.tree[id].id().height);
+        let is_rival = rival != id && self.tree[rival].parent == self.tree[id].parent;
+        is_rival.then_some(rival)
     }
 
     /// Offers a header (Rules H2 to H5, B2; F2's threshold). Idempotent.
@@ -132,6 +175,7 @@ impl Forest {
         if origin == Origin::Unsolicited && !self.is_near_head(header, UNSOLICITED_DEPTH) {
             return Insert::TooLow;
         }
+        self.revision += 1;
         let id = self.tree.join(parent, header, Stage::Header);
         self.tips.remove(&(self.tree[parent].rank(), parent));
         self.tips.insert((header.rank(), id));
@@ -175,12 +219,14 @@ impl Forest {
     /// A body for this header is in the store.
     pub fn body_stored(&mut self, id: EntryId) {
         if self.tree[id].stage == Stage::Header {
+            self.revision += 1;
             self.tree.set_stage(id, Stage::Body);
         }
     }
 
     /// A side branch's body was given up.
     pub fn body_dropped(&mut self, id: EntryId) {
+        self.revision += 1;
         self.tree.set_stage(id, Stage::Header);
     }
 
@@ -240,6 +286,7 @@ impl Forest {
 
     /// Marks a block executed; it becomes the head if it outranks it. Returns whether it did.
     pub fn executed(&mut self, id: EntryId) -> bool {
+        self.revision += 1;
         self.tree.set_stage(id, Stage::Executed);
         let better = self.tree[id].rank() > self.head_rank();
         if better {
@@ -250,6 +297,7 @@ impl Forest {
 
     /// Marks a block and its descendants invalid; returns them.
     pub fn condemn(&mut self, id: EntryId) -> Vec<EntryId> {
+        self.revision += 1;
         let mut condemned = vec![id];
         self.tree.set_stage(id, Stage::Invalid);
         for later in self.tree.after(id).collect::<Vec<_>>() {

@@ -25,9 +25,28 @@ use crate::{
     tree::EntryId,
 };
 
+/// What we know of a peer, for those who look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerSummary {
+    /// Which.
+    pub peer: Peer,
+    /// Its last status; none before the first.
+    pub status: Option<Status>,
+    /// Chain work that it claims or has shown.
+    pub chain_work: Option<U256>,
+    /// Seconds that its clock is ahead of ours, the way of the message included.
+    pub clock_ahead_secs: Option<i64>,
+    /// What it is charged with, against [`Fault::LIMIT`].
+    pub points: u32,
+    /// Requests of ours that it has not answered yet.
+    pub requests: usize,
+}
+
 /// What we know of a peer, and what is under way with it.
 #[derive(Clone, Debug)]
 struct PeerState {
+    status: Option<Status>,
+    clock_ahead_secs: Option<i64>,
     /// Chain work it claims; `None` before its first status.
     chain_work: Option<U256>,
     points: u32,
@@ -101,6 +120,8 @@ impl Sync {
         self.peers.insert(
             peer,
             PeerState {
+                status: None,
+                clock_ahead_secs: None,
                 chain_work: None,
                 points: 0,
                 headers_deadline_ms: None,
@@ -143,9 +164,11 @@ impl Sync {
     }
 
     /// Notes what a peer claims.
-    pub fn claims(&mut self, peer: Peer, chain_work: U256) {
+    pub fn claims(&mut self, peer: Peer, status: &Status, now: Time) {
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.chain_work = Some(chain_work);
+            state.status = Some(status.clone());
+            state.clock_ahead_secs = status.time.checked_signed_diff(now.unix_secs);
+            state.chain_work = Some(status.chain_work());
             state.lacks.clear();
             state.headers_reach = U256::ZERO;
         }
@@ -318,6 +341,24 @@ impl Sync {
             }
         }
         (due, late)
+    }
+
+    /// What is known of every peer.
+    pub fn summaries(&self) -> Vec<PeerSummary> {
+        let summary = |(peer, state): (&Peer, &PeerState)| PeerSummary {
+            peer: *peer,
+            status: state.status.clone(),
+            chain_work: state.chain_work,
+            clock_ahead_secs: state.clock_ahead_secs,
+            points: state.points,
+            requests: state.requests + usize::from(state.headers_deadline_ms.is_some()),
+        };
+        self.peers.iter().map(summary).collect()
+    }
+
+    /// Bodies asked for and not here yet.
+    pub fn bodies_under_way(&self) -> usize {
+        self.flights.len()
     }
 
     /// Peers that claim less chain work than this and have not been told for a second.

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Node, Step};
 use crate::{
-    check::CheckedBlock,
-    effect::{Effect, Fault, Verdict},
+    check::{CheckedBlock, CheckedHeader},
+    effect::{Effect, Event, Fault, Verdict},
     execution::Execution,
     forest::{Insert, Origin},
     hash::BlockHash,
@@ -81,7 +81,7 @@ impl<E: Execution> Node<E> {
             .insert(&self.spec, block.header(), unix_secs, origin);
         match &insert {
             Insert::Joined(id) => {
-                step.batch.headers.push(Arc::clone(block.header().header()));
+                self.joined(*id, block.header(), step);
                 self.claimed_by(from, *id);
                 self.keep_body(from, *id, block, step);
             }
@@ -95,6 +95,21 @@ impl<E: Execution> Node<E> {
             Insert::Condemned | Insert::TooLow => {}
         }
         insert
+    }
+
+    /// A header has joined the tree: it is stored, and said if it begins a branch.
+    pub(super) fn joined(&mut self, id: EntryId, header: &CheckedHeader, step: &mut Step<'_>) {
+        step.batch.headers.push(Arc::clone(header.header()));
+        if let Some(rival) = self.forest.rival_of(id) {
+            let tree = self.forest.tree();
+            let (block, rival) = (tree[id].id(), tree[rival].id());
+            let behind = self.head().height.saturating_sub(rival.height);
+            step.effects.push(Effect::Publish(Event::Fork {
+                block,
+                rival,
+                behind,
+            }));
+        }
     }
 
     /// A block whose header is in the tree: its body may be what we wait for.
@@ -113,7 +128,7 @@ impl<E: Execution> Node<E> {
             Stage::Executed if from.is_none() => {
                 let head = self.forest.head();
                 if !self.forest.tree().is_ancestor(id, head) {
-                    self.return_to_pool(block.transactions());
+                    self.return_to_pool(block.transactions(), step);
                 }
             }
             Stage::Body | Stage::Executed | Stage::Invalid => {}
@@ -140,6 +155,10 @@ impl<E: Execution> Node<E> {
             .bodies
             .push((block.id(), Arc::clone(block.body())));
         self.forest.body_stored(id);
+        step.effects.push(Effect::Publish(Event::Block {
+            block: block.id(),
+            parent: block.header().header().pow.parent,
+        }));
         if self.forest.is_on_candidate_path(id) {
             self.ready.insert(id, block);
             return;

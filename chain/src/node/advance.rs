@@ -181,7 +181,7 @@ impl<E: Execution> Node<E> {
             let version = self.states.get(*id);
             let transactions = version.map(|version| Arc::clone(&version.transactions));
             match transactions.filter(|transactions| !transactions.is_empty()) {
-                Some(transactions) => self.return_to_pool(&transactions),
+                Some(transactions) => self.return_to_pool(&transactions, step),
                 None if self.forest.tree()[*id].body_bytes > 8 => {
                     step.effects
                         .push(Effect::Load(self.forest.tree()[*id].id().hash));
@@ -193,10 +193,20 @@ impl<E: Execution> Node<E> {
     }
 
     /// Puts undone transactions back; those mined on the new branch or no longer valid drop out.
-    pub(super) fn return_to_pool(&mut self, transactions: &[CheckedTransaction]) {
-        for transaction in transactions {
-            // A refusal is final here: the new branch has decided otherwise.
-            let _ = self.pool_insert(transaction);
+    pub(super) fn return_to_pool(
+        &mut self,
+        transactions: &[CheckedTransaction],
+        step: &mut Step<'_>,
+    ) {
+        // A refusal is final here: the new branch has decided otherwise.
+        let taken = transactions
+            .iter()
+            .filter(|transaction| self.pool_insert(transaction).is_ok());
+        let taken: Vec<_> = taken.map(CheckedTransaction::hash).collect();
+        if !taken.is_empty() {
+            step.effects.push(Effect::Publish(Event::Returned {
+                transactions: Arc::new(taken),
+            }));
         }
     }
 

@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     block::Block,
     check::CheckedBlock,
-    effect::{Effect, Input, Ticket, Time, Verdict},
+    effect::{Effect, Event, Input, Ticket, Time, Verdict},
     execution::Execution,
     forest::Forest,
     hash::BlockHash,
@@ -155,7 +155,7 @@ impl<E: Execution> Node<E> {
                     .ask_blocks(&self.forest, step.now, &mut step.effects);
             }
             Input::Transactions { from, transactions } => {
-                return Ok(self.take_transactions(from, &transactions));
+                return Ok(self.take_transactions(from, &transactions, step));
             }
             Input::Submitted {
                 ticket,
@@ -197,18 +197,28 @@ impl<E: Execution> Node<E> {
 
     fn submit(&mut self, ticket: Ticket, transaction: &CheckedTransaction, step: &mut Step<'_>) {
         let result = self.pool_insert(transaction).map(|()| transaction.hash());
-        if result.is_ok() {
+        if let Ok(hash) = result {
             step.effects
                 .push(Effect::AnnounceTransaction(transaction.clone()));
+            step.effects
+                .push(Effect::Publish(Event::Transaction { hash }));
         }
         step.effects.push(Effect::Reply { ticket, result });
     }
 
     /// The pool's verdict on gossip: its own refusals blame nobody, since heads differ.
-    fn take_transactions(&mut self, _from: Peer, transactions: &[CheckedTransaction]) -> Verdict {
+    fn take_transactions(
+        &mut self,
+        _from: Peer,
+        transactions: &[CheckedTransaction],
+        step: &mut Step<'_>,
+    ) -> Verdict {
         let mut verdict = Verdict::Ignore;
         for transaction in transactions {
             if self.pool_insert(transaction).is_ok() {
+                let hash = transaction.hash();
+                step.effects
+                    .push(Effect::Publish(Event::Transaction { hash }));
                 verdict = Verdict::Accept;
             }
         }
@@ -257,6 +267,11 @@ impl<E: Execution> Node<E> {
     /// The orphans, to be read.
     pub fn orphans(&self) -> &Orphans {
         &self.orphans
+    }
+
+    /// What is known of the peers and under way with them, to be read.
+    pub fn sync(&self) -> &Sync {
+        &self.sync
     }
 
     /// The network's parameters.

@@ -2,8 +2,6 @@
 //!
 //! Faults are charged to the peer that committed them, never to a hash.
 
-use std::sync::Arc;
-
 use super::{Node, Step};
 use crate::{
     check::CheckedHeader,
@@ -50,7 +48,7 @@ impl<E: Execution> Node<E> {
             self.charge(Some(from), Fault::WrongNetwork, step);
             return;
         }
-        self.sync.claims(from, status.chain_work());
+        self.sync.claims(from, status, step.now);
         let theirs = Rank::new(status.chain_work(), &status.head);
         // Compared with the head: the best header's bodies may never come.
         let ours = self.forest.head_rank();
@@ -126,7 +124,7 @@ impl<E: Execution> Node<E> {
                 .insert(&self.spec, header, unix_secs, Origin::Solicited)
             {
                 Insert::Joined(id) => {
-                    step.batch.headers.push(Arc::clone(header.header()));
+                    self.joined(id, header, step);
                     self.claimed_by(Some(from), id);
                     self.connect_orphans(id, step);
                     last = Some(id);

@@ -424,6 +424,16 @@ impl<S: Store> Running<S> {
                 warn!(height = block.height, hash = %block.hash, "invalid block: {reason}");
             }
             Event::DeepReorg { depth } => warn!(depth, "deep reorg: check your peers and miners"),
+            Event::Fork { block, rival, .. } => {
+                info!(height = block.height, hash = %block.hash, rival = %rival.hash, "fork");
+            }
+            Event::Returned { transactions } => {
+                info!(
+                    count = transactions.len(),
+                    "transactions returned to the pool"
+                );
+            }
+            Event::Block { .. } | Event::Transaction { .. } => {}
         }
     }
 }

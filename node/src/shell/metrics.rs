@@ -89,7 +89,7 @@ impl Metrics {
         match event {
             Event::Head { undone, .. } if !undone.is_empty() => drop(self.reorgs.inc()),
             Event::DeepReorg { .. } => drop(self.deep_reorgs.inc()),
-            Event::Head { .. } | Event::Invalid { .. } => {}
+            _ => {}
         }
     }
 }
