@@ -30,7 +30,7 @@ use crate::{
     gossip::{self, Gossipsub, Topics},
     limits::{
         CONNECT_TIMEOUT, CONNECTIONS_PER_PEER, IDLE_TIMEOUT, MUXER_STREAMS_MAX,
-        PENDING_INBOUND_MAX, PENDING_OUTBOUND_MAX, QUIC_CONNECTION_BYTES_MAX,
+        PENDING_INBOUND_MAX, PENDING_OUTBOUND_MAX, PING_INTERVAL, QUIC_CONNECTION_BYTES_MAX,
         QUIC_STREAM_BYTES_MAX, REQUEST_TIMEOUT, SPECS_PER_PEER, STREAMS_PER_CONNECTION,
     },
 };
@@ -76,7 +76,7 @@ pub(crate) fn swarm(
         limits: connection_limits::Behaviour::new(limits(config)),
         memory: memory_connection_limits::Behaviour::with_max_bytes(config.memory_bytes_max),
         identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::default(),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
         gossip: gossip::behaviour(topics).map_err(StartError::Gossip)?,
         messages: request_response::Behaviour::new(
             [(protocol, ProtocolSupport::Full)],

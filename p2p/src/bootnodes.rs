@@ -53,15 +53,26 @@ impl Bootnodes {
         Self(targets.into_iter().map(bootnode).collect())
     }
 
-    /// Those to be dialled now: index and target. One whose peer is connected otherwise waits.
+    /// All that wait are due now, as if none had failed.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        for bootnode in &mut self.0 {
+            if let State::Idle(at) = &mut bootnode.state {
+                *at = now;
+                bootnode.failures = 0;
+            }
+        }
+    }
+
+    /// Those to be dialled now: index and target. One whose peer `is_served`, since it is
+    /// connected otherwise or unwanted, waits.
     pub(crate) fn due(
         &self,
         now: Instant,
-        is_connected: impl Fn(&PeerId) -> bool,
+        is_served: impl Fn(&PeerId) -> bool,
     ) -> Vec<(usize, Target)> {
         let due = self.0.iter().enumerate().filter(|(_, bootnode)| {
             let is_due = matches!(bootnode.state, State::Idle(at) if at <= now);
-            is_due && !bootnode.seen.as_ref().is_some_and(&is_connected)
+            is_due && !bootnode.seen.as_ref().is_some_and(&is_served)
         });
         due.map(|(index, bootnode)| (index, bootnode.target.clone()))
             .collect()
@@ -207,6 +218,18 @@ mod tests {
             [],
             "connected otherwise"
         );
+    }
+
+    #[test]
+    fn a_hurry_forgets_failures() {
+        let (now, connection) = (Instant::now(), ConnectionId::new_unchecked(1));
+        let mut bootnodes = one(now);
+        bootnodes.0[0].failures = 9;
+        bootnodes.dialled(0, connection);
+        bootnodes.failed(connection, now);
+        assert_eq!(due(&bootnodes, now), 0);
+        bootnodes.hurry(now);
+        assert_eq!((due(&bootnodes, now), bootnodes.0[0].failures), (1, 0));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the shell tells the network task and what it is told, as plain values.
 
+use std::time::Duration;
+
 use chain::{
+    Fault,
     effect::Verdict,
     message::{Gossip, Peer, Request, Response},
 };
@@ -45,11 +48,18 @@ pub enum Command {
         /// What to do with it.
         verdict: Verdict,
     },
-    /// Close all connections to a peer, and keep it out for a minute.
+    /// Close all connections to a peer. A hostile fault also bans it: it is neither let in nor
+    /// dialled for a while. What is no hostility (another network, no place, no answer) does not.
     Disconnect {
         /// Whom.
         peer: Peer,
+        /// What it did.
+        fault: Fault,
     },
+    /// Refuse these peer ids, as text, in both directions from now on, instead of those named
+    /// before; an empty list ends it. At most 64, and what is no peer id is passed over: either
+    /// gives a warning. Who is let in again is dialled at once where an address is known.
+    Block(Vec<String>),
     /// Connect to an address, in any form that bootnodes have.
     Dial(String),
     /// Close everything and end.
@@ -114,6 +124,13 @@ pub enum Event {
         id: u64,
         /// Why.
         reason: Failure,
+    },
+    /// A peer has answered a ping; at most one for each peer in a ping interval of 15 s.
+    Ping {
+        /// The peer.
+        peer: Peer,
+        /// The time from the ping to its answer.
+        rtt: Duration,
     },
     /// A peer gossiped or asked something that is no message. It was neither kept nor forwarded.
     Malformed {

@@ -1,11 +1,11 @@
-//! Who is let in: loopback only on development networks, no banned peers, few from one place.
+//! Who is let in: loopback only on development networks, no unwanted peers, few from one place.
 //!
 //! A behaviour without a protocol, asked by libp2p before and after every handshake. A stranger
 //! cannot fill the inbound places from one network: connections count by /24 and /48. Bans are by
-//! peer id, end by themselves and are bounded in number.
+//! peer id, end by themselves and are bounded in number; blocks last until they are lifted.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     net::IpAddr,
     task::{Context, Poll},
@@ -35,6 +35,9 @@ pub(crate) enum Refusal {
     /// We closed a connection to it a moment ago.
     #[error("peer {0} was disconnected a moment ago")]
     Banned(PeerId),
+    /// The operator does not want it.
+    #[error("peer {0} is blocked")]
+    Blocked(PeerId),
     /// Its neighbourhood holds its share already.
     #[error("{max} inbound connections come from the same network already")]
     Crowded {
@@ -54,17 +57,19 @@ pub(crate) struct Gate {
     /// Bounded by the limit on inbound connections, which libp2p asks about in the same breath.
     inbound: HashMap<ConnectionId, Group>,
     bans: HashMap<PeerId, Instant>,
+    blocked: HashSet<PeerId>,
 }
 
 impl Gate {
     /// A gate without bans.
     pub(crate) fn new(loopback_only: bool, per_group_max: usize) -> Self {
-        let (inbound, bans) = Default::default();
+        let (inbound, bans, blocked) = Default::default();
         Self {
             loopback_only,
             per_group_max,
             inbound,
             bans,
+            blocked,
         }
     }
 
@@ -82,7 +87,22 @@ impl Gate {
         self.bans.insert(peer, now + BAN_TIME);
     }
 
+    /// Refuses these from now on, and no others. Whether any was let in again.
+    pub(crate) fn block(&mut self, ids: HashSet<PeerId>) -> bool {
+        let lifted = self.blocked.difference(&ids).next().is_some();
+        self.blocked = ids;
+        lifted
+    }
+
+    /// Whether a peer would be let in or dialled.
+    pub(crate) fn is_welcome(&self, peer: &PeerId) -> bool {
+        self.check_peer(*peer).is_ok()
+    }
+
     fn check_peer(&self, peer: PeerId) -> Result<(), Refusal> {
+        if self.blocked.contains(&peer) {
+            return Err(Refusal::Blocked(peer));
+        }
         match self.bans.get(&peer) {
             Some(until) if *until > Instant::now() => Err(Refusal::Banned(peer)),
             _ => Ok(()),
@@ -246,6 +266,17 @@ mod tests {
             enter(&mut gate, 2, "/ip4/192.168.0.9/tcp/1"),
             Err(Refusal::NotLoopback(_))
         ));
+    }
+
+    #[test]
+    fn a_blocked_peer_is_refused_until_it_is_named_no_more() {
+        let mut gate = Gate::new(false, 8);
+        let (one, two) = (PeerId::random(), PeerId::random());
+        assert!(!gate.block(HashSet::from([one])));
+        assert_eq!(gate.check_peer(one), Err(Refusal::Blocked(one)));
+        assert!(!gate.block(HashSet::from([one, two])), "none was lifted");
+        assert!(gate.block(HashSet::from([two])));
+        assert!(gate.is_welcome(&one) && !gate.is_welcome(&two));
     }
 
     #[test]

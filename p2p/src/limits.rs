@@ -48,6 +48,10 @@ pub const QUIC_CONNECTION_BYTES_MAX: u32 = 4 * 1024 * 1024;
 pub const BANS_MAX: usize = 1_024;
 /// How long a peer that we disconnected is not let in nor dialled.
 pub const BAN_TIME: Duration = Duration::from_secs(60);
+/// Peer ids that the operator refuses.
+pub const BLOCKED_MAX: usize = 64;
+/// Time between two pings on a connection.
+pub const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Bootnodes in the configuration.
 pub const BOOTNODES_MAX: usize = 64;

@@ -4,12 +4,15 @@
 //! that it speaks this network's protocol; a stranger that does not within its time is dropped.
 //! Numbers are never used twice in a run. Owned by the swarm's task.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use chain::message::Peer;
 use libp2p::PeerId;
 
-use crate::limits::{FOREIGN_LINGER, PROVE_TIMEOUT, SPECS_PER_PEER};
+use crate::limits::{FOREIGN_LINGER, PING_INTERVAL, PROVE_TIMEOUT, SPECS_PER_PEER};
 
 /// What a connected peer id has shown so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ struct Entry {
     address: String,
     inbound: bool,
     specs: u8,
+    /// The last ping that was told, and when.
+    ping: Option<(Duration, Instant)>,
 }
 
 /// A peer that has just proved itself.
@@ -36,6 +41,8 @@ pub(crate) struct Proved {
     pub peer: Peer,
     pub address: String,
     pub inbound: bool,
+    /// A ping that was answered before.
+    pub rtt: Option<Duration>,
 }
 
 /// The table; as many entries as there are connections at most.
@@ -55,6 +62,7 @@ impl Peers {
             address,
             inbound,
             specs: 0,
+            ping: None,
         });
     }
 
@@ -83,7 +91,21 @@ impl Peers {
             peer,
             address: entry.address.clone(),
             inbound: entry.inbound,
+            rtt: entry.ping.map(|(rtt, _)| rtt),
         })
+    }
+
+    /// It answered a ping. Gives its number if it is a peer and the last ping is an interval ago:
+    /// each of its connections has pings of its own.
+    pub(crate) fn pinged(&mut self, id: &PeerId, rtt: Duration, now: Instant) -> Option<Peer> {
+        let entry = self.by_id.get_mut(id)?;
+        // Pings come a little early or late.
+        let interval = PING_INTERVAL * 3 / 4;
+        if entry.ping.is_some_and(|(_, last)| now < last + interval) {
+            return None;
+        }
+        entry.ping = Some((rtt, now));
+        self.number(id)
     }
 
     /// It spoke another network's protocol. Gives its address, for a stranger only.
@@ -193,6 +215,19 @@ mod tests {
         assert_eq!(peers.overdue(now + FOREIGN_LINGER), [foreign]);
         let late = peers.overdue(now + PROVE_TIMEOUT);
         assert!(late.contains(&stranger) && !late.contains(&peer));
+    }
+
+    #[test]
+    fn a_ping_is_told_once_in_an_interval() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let (id, rtt) = (open(&mut peers, now), Duration::from_millis(3));
+        assert_eq!(peers.pinged(&id, rtt, now), None, "a stranger's is kept");
+        let proved = peers.prove(&id).unwrap();
+        assert_eq!(proved.rtt, Some(rtt));
+        assert_eq!(peers.pinged(&id, rtt, now), None);
+        let later = now + PING_INTERVAL;
+        assert_eq!(peers.pinged(&id, rtt, later), Some(proved.peer));
+        assert_eq!(peers.pinged(&id, rtt, later), None);
     }
 
     #[test]

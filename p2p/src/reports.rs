@@ -101,9 +101,17 @@ impl Task {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.identified(peer_id, &info.protocols, now);
             }
+            BehaviourEvent::Ping(ping::Event {
+                peer,
+                result: Ok(rtt),
+                ..
+            }) => {
+                let peer = self.peers.pinged(&peer, rtt, now);
+                self.made.extend(peer.map(|peer| Event::Ping { peer, rtt }));
+            }
             // A joiner that only fetches the spec does not know pings, and needs not.
             BehaviourEvent::Ping(ping::Event {
-                result: Ok(_) | Err(ping::Failure::Unsupported),
+                result: Err(ping::Failure::Unsupported),
                 ..
             }) => {}
             BehaviourEvent::Ping(ping::Event {
@@ -152,6 +160,8 @@ impl Task {
                 address: proved.address,
                 inbound: proved.inbound,
             });
+            let (peer, rtt) = (proved.peer, proved.rtt);
+            self.made.extend(rtt.map(|rtt| Event::Ping { peer, rtt }));
         }
         self.peers.number(&id)
     }

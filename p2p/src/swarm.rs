@@ -4,9 +4,10 @@
 //! Delivery waits for room, so a slow shell slows the network down instead of filling memory; the
 //! shell never waits for this task, so that cannot lock up. Started by `start`.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use chain::{
+    Fault,
     effect::Verdict,
     message::{Gossip, Peer, Request, Response},
 };
@@ -29,7 +30,7 @@ use crate::{
     bootnodes::Bootnodes,
     codec::Asked,
     gossip::{self, Topics},
-    limits::{CLOSE_TIMEOUT, TICK, WARNING_CHARS_MAX},
+    limits::{BLOCKED_MAX, CLOSE_TIMEOUT, TICK, WARNING_CHARS_MAX},
     peers::Peers,
     requests::Requests,
     start::Report,
@@ -171,7 +172,8 @@ impl Task {
             Command::Decline { ticket } => drop(self.requests.take(ticket)),
             Command::Publish(message) => self.publish(&message),
             Command::Verdict { token, verdict } => self.verdict(&token, verdict),
-            Command::Disconnect { peer } => self.disconnect(peer),
+            Command::Disconnect { peer, fault } => self.disconnect(peer, fault),
+            Command::Block(ids) => self.block(&ids),
             Command::Dial(text) => match address::parse(&text, self.loopback_only) {
                 Ok(target) => drop(self.dial(target)),
                 Err(error) => self.warn(&error.to_string()),
@@ -242,13 +244,41 @@ impl Task {
 
     /// The peer is gone for the shell at once: one that stops reading can hold up the end of its
     /// connection, and what it sends meanwhile must not be heard.
-    fn disconnect(&mut self, peer: Peer) {
+    fn disconnect(&mut self, peer: Peer, fault: Fault) {
         let (Some(id), now) = (self.peers.id(peer), Instant::now()) else {
             return;
         };
-        self.swarm.behaviour_mut().gate.ban(id, now);
+        if is_hostile(fault) {
+            tracing::info!(%id, "banned: it {fault}");
+            self.swarm.behaviour_mut().gate.ban(id, now);
+        }
         self.hang_up(id);
         self.gone(id, now);
+    }
+
+    fn block(&mut self, texts: &[String]) {
+        if texts.len() > BLOCKED_MAX {
+            let got = texts.len();
+            self.warn(&format!(
+                "at most {BLOCKED_MAX} peers are blocked, got {got}"
+            ));
+        }
+        let mut ids = HashSet::new();
+        for text in texts.iter().take(BLOCKED_MAX) {
+            match text.parse::<PeerId>() {
+                Ok(id) => drop(ids.insert(id)),
+                Err(error) => self.warn(&format!("{text:?} is no peer id: {error}")),
+            }
+        }
+        let now = Instant::now();
+        for id in ids.iter().copied() {
+            self.hang_up(id);
+            self.gone(id, now);
+        }
+        if self.swarm.behaviour_mut().gate.block(ids) {
+            self.bootnodes.hurry(now);
+            self.tick(now);
+        }
     }
 
     pub(crate) fn gone(&mut self, id: PeerId, now: Instant) {
@@ -286,7 +316,9 @@ impl Task {
         if self.peers.count() >= self.wanted_peers {
             return;
         }
-        for (index, target) in self.bootnodes.due(now, |id| self.peers.is_connected(id)) {
+        let (peers, gate) = (&self.peers, &self.swarm.behaviour().gate);
+        let is_served = |id: &PeerId| peers.is_connected(id) || !gate.is_welcome(id);
+        for (index, target) in self.bootnodes.due(now, is_served) {
             match self.dial(target) {
                 Some(connection) => self.bootnodes.dialled(index, connection),
                 None => self.bootnodes.not_dialled(index, now),
@@ -299,5 +331,19 @@ impl Task {
         self.made.push(Event::Warning(
             text.chars().take(WARNING_CHARS_MAX).collect(),
         ));
+    }
+}
+
+/// Whether a fault is an attack or a broken node, and not bad luck or a mistake of its owner's.
+fn is_hostile(fault: Fault) -> bool {
+    match fault {
+        Fault::InvalidWork
+        | Fault::Mismatch
+        | Fault::InvalidBlock
+        | Fault::InvalidTransaction
+        | Fault::Malformed
+        | Fault::Unsolicited
+        | Fault::TooManyRequests => true,
+        Fault::WrongNetwork | Fault::Timeout | Fault::Full => false,
     }
 }

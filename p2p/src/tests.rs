@@ -1,5 +1,6 @@
 //! Real swarms on this machine: every wait is bounded, nothing is timed.
 
+mod blocked;
 mod gossip;
 mod hostile;
 mod limits;
@@ -7,7 +8,7 @@ mod limits;
 use std::time::Duration;
 
 use chain::{
-    BlockHash,
+    BlockHash, Fault,
     message::{Peer, Request, Response, Status},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -86,12 +87,14 @@ impl Node {
         timeout(PATIENCE, wait).await.expect("the event comes")
     }
 
-    /// What comes in a short while.
+    /// What comes in a short while, but for pings.
     async fn lately(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         let collect = async {
             while let Some(event) = self.events.recv().await {
-                events.push(event);
+                if !matches!(event, Event::Ping { .. }) {
+                    events.push(event);
+                }
             }
         };
         let _ = timeout(QUIET, collect).await;
@@ -283,7 +286,10 @@ async fn a_restarted_node_takes_its_ports_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_was_disconnected_stays_out() {
     let ((mut one, to_two), (mut two, to_one)) = pair("/tcp/").await;
-    one.tell(Command::Disconnect { peer: to_two });
+    one.tell(Command::Disconnect {
+        peer: to_two,
+        fault: Fault::InvalidWork,
+    });
     assert_eq!(one.disconnected().await, to_two);
     assert_eq!(two.disconnected().await, to_one);
     for event in one.lately().await.into_iter().chain(two.lately().await) {

@@ -138,6 +138,7 @@ impl Running {
                     address, theirs, "refused a peer of another network: its genesis differs"
                 );
             }
+            Event::Ping { .. } => {}
             Event::Warning(text) => warn!("{text}"),
         }
         true
@@ -250,7 +251,9 @@ impl Running {
             Outgoing::Verdict { token, verdict } => {
                 self.command(Command::Verdict { token, verdict });
             }
-            Outgoing::Disconnect { peer } => self.command(Command::Disconnect { peer }),
+            Outgoing::Disconnect { peer, fault } => {
+                self.command(Command::Disconnect { peer, fault });
+            }
         }
     }
 

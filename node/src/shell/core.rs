@@ -14,7 +14,7 @@ use std::{
 };
 
 use chain::{
-    Batch, Effect, Event, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store, StoreError,
+    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store, StoreError,
     Ticket, TxHash, Verdict,
     params::STEPS_PER_COMMIT,
     pool::{PoolError, PoolSnapshot},
@@ -82,6 +82,8 @@ pub enum Outgoing {
     Disconnect {
         /// To whom.
         peer: Peer,
+        /// Why.
+        fault: Fault,
     },
 }
 
@@ -332,7 +334,7 @@ impl<S: Store> Running<S> {
             Effect::Load(hash) => self.load(hash),
             Effect::Disconnect { peer, fault } => {
                 info!(peer = peer.0, "peer {fault}; disconnecting");
-                self.send(Outgoing::Disconnect { peer });
+                self.send(Outgoing::Disconnect { peer, fault });
             }
             Effect::Publish(event) => self.log(&event),
         }
