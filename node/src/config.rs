@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chain::U256;
 use serde::Deserialize;
 
 use crate::{
@@ -25,6 +26,8 @@ struct FileConfig {
     network: Option<String>,
     port: Option<u16>,
     bootnodes: Option<Vec<String>>,
+    lan: Option<bool>,
+    min_chain_work: Option<String>,
     mine: Option<bool>,
     threads: Option<usize>,
     throttle: Option<u8>,
@@ -66,6 +69,10 @@ pub struct Settings {
     pub port: u16,
     /// Whom to dial.
     pub bootnodes: Vec<String>,
+    /// Whether a dev network reaches beyond this machine.
+    pub lan: bool,
+    /// Chain work below which headers of other nodes are not kept.
+    pub min_chain_work: U256,
     /// Address the HTTP API binds.
     pub http_addr: IpAddr,
     /// Port of the HTTP API.
@@ -102,6 +109,12 @@ impl Settings {
             network: args.network.clone().or(file.network),
             port: args.port.or(file.port).unwrap_or(PORT),
             bootnodes: list(&args.bootnodes, file.bootnodes),
+            lan: args.lan.or(file.lan).unwrap_or(false),
+            min_chain_work: chain_work(
+                args.min_chain_work
+                    .as_ref()
+                    .or(file.min_chain_work.as_ref()),
+            )?,
             http_addr: args
                 .http_addr
                 .or(file.http.addr)
@@ -121,6 +134,20 @@ impl Settings {
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
         })
     }
+}
+
+/// Chain work from its hex digits; none is zero.
+fn chain_work(text: Option<&String>) -> Result<U256, Failure> {
+    let Some(text) = text else {
+        return Ok(U256::ZERO);
+    };
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    U256::from_str_radix(digits, 16).map_err(|_| {
+        Failure::new(
+            Exit::Usage,
+            format!("min-chain-work: wanted up to 64 hex digits, got {text:?}"),
+        )
+    })
 }
 
 /// A list from the flag or environment, else from the file. An empty variable is an empty list.

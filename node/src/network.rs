@@ -83,7 +83,8 @@ impl Network {
             .map_err(|failure| Failure::new(Exit::Config, format!("{}: {failure}", path.display())))
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, Failure> {
+    /// Checks a chain spec's text.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Failure> {
         let parsed = ChainSpec::parse(text).map_err(|error| Failure::new(Exit::Config, error))?;
         Ok(Self {
             name: name.to_owned(),

@@ -2,6 +2,7 @@
 
 pub mod devnet;
 pub mod init;
+mod join;
 pub mod node;
 pub mod status;
 pub mod wallet;

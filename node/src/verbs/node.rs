@@ -11,7 +11,7 @@ use clap::builder::BoolishValueParser;
 use tokio::runtime::Builder;
 use tracing::warn;
 
-use super::data_directory;
+use super::{data_directory, join};
 use crate::{
     config::{LogFormat, Settings},
     devnet::{endpoints::Endpoints, stop},
@@ -40,6 +40,27 @@ pub struct Args {
     /// Nodes to connect to: HOST:PORT or multiaddresses, separated by commas
     #[arg(long, env = "LIGNUM_BOOTNODES", value_delimiter = ',')]
     pub bootnodes: Option<Vec<String>>,
+    /// Join the network of the node at HOST:PORT: fetch its chain spec, show its genesis hash, ask
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "network")]
+    pub join: Option<String>,
+    /// With --join: the genesis hash to expect; then nothing is asked
+    #[arg(long, value_name = "HASH", requires = "join")]
+    pub genesis: Option<String>,
+    /// On a dev network: also find and talk to nodes on the local network, not on this machine alone
+    #[arg(
+        long,
+        env = "LIGNUM_LAN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        hide_possible_values = true
+    )]
+    pub lan: Option<bool>,
+    /// Chain work, in hex, below which headers of other nodes are not kept [default: 0x0]
+    #[arg(long, env = "LIGNUM_MIN_CHAIN_WORK", value_name = "HEX")]
+    pub min_chain_work: Option<String>,
     /// Address the HTTP API binds [default: 127.0.0.1]
     #[arg(long = "http.addr", env = "LIGNUM_HTTP_ADDR")]
     pub http_addr: Option<IpAddr>,
@@ -104,20 +125,20 @@ pub fn parse_percent(text: &str) -> Result<u8, String> {
 
 /// Runs the node until a signal, the end of its supervisor, or a failure of its store.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let mut settings = Settings::resolve(args)?;
+    log::start(&settings)?;
+    // Before the signals: Ctrl-C at its question ends the process.
+    let (directory, network) = match args.join.as_deref() {
+        Some(address) => {
+            let (network, directory) = join::join(address, args.genesis.as_deref(), &mut settings)?;
+            (directory, Some(network))
+        }
+        None => wanted_directory(&settings)?,
+    };
     let stop = stop::on_signal()?;
     if args.supervised {
         stop::on_end_of_input(Arc::clone(&stop));
     }
-    let settings = Settings::resolve(args)?;
-    log::start(&settings)?;
-    let directory = match (&settings.datadir, &settings.network) {
-        (Some(directory), _) => directory.clone(),
-        (None, name) => {
-            let name = Network::name_of(name.as_deref().unwrap_or("testnet"));
-            data_directory(None, &name)?
-        }
-    };
-    let network = wanted_network(&settings, &directory)?;
     let opened = Opened::open(&directory, network)?;
     opened
         .network
@@ -133,6 +154,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Endpoints::remove(&directory);
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
+}
+
+/// The data directory, and the network asked for.
+fn wanted_directory(settings: &Settings) -> Result<(PathBuf, Option<Network>), Failure> {
+    let directory = match (&settings.datadir, &settings.network) {
+        (Some(directory), _) => directory.clone(),
+        (None, name) => {
+            let name = Network::name_of(name.as_deref().unwrap_or("testnet"));
+            data_directory(None, &name)?
+        }
+    };
+    let network = wanted_network(settings, &directory)?;
+    Ok((directory, network))
 }
 
 /// The network asked for; none where the data directory decides.
