@@ -131,8 +131,7 @@ impl NodeCommand {
 
     /// Dialling another node, beside those it dials already.
     pub fn joining(self, other: &Node) -> Self {
-        let address = other.endpoints["p2p"][0].as_str().unwrap().to_owned();
-        self.with(&["--bootnodes", &address])
+        self.with(&["--bootnodes", &other.address()])
     }
 
     /// Starts it and waits until it answers.
@@ -180,6 +179,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its first peer-to-peer address, with its id.
+    pub fn address(&self) -> String {
+        self.endpoints["p2p"][0].as_str().unwrap().to_owned()
+    }
+
     /// Base URL of its API.
     pub fn url(&self) -> String {
         self.endpoints["http"].as_str().unwrap().to_owned()

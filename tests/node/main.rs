@@ -7,6 +7,7 @@ mod crash;
 mod devnet;
 mod faults;
 mod harness;
+mod join;
 mod path;
 mod refusals;
 mod settings;
