@@ -129,8 +129,12 @@ pub fn check_child(
 
 /// Rule H5: whether a block of this time may be taken now; if not, it is early, never invalid.
 pub fn is_early(spec: &ChainSpec, time: u32, now_unix_secs: u64) -> bool {
-    let slack = (u64::from(spec.half_life_secs) / 6).min(FUTURE_SECS_MAX);
-    u64::from(time) > now_unix_secs.saturating_add(slack)
+    u64::from(time) > now_unix_secs.saturating_add(future_secs_max(spec))
+}
+
+/// Rule H5: seconds that a block's time may be ahead of our clock.
+pub fn future_secs_max(spec: &ChainSpec) -> u64 {
+    (u64::from(spec.half_life_secs) / 6).min(FUTURE_SECS_MAX)
 }
 
 /// A header for a child of `parent` at `time`: all fields that the parent determines.
