@@ -14,8 +14,8 @@ use std::{
 };
 
 use chain::{
-    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store, StoreError,
-    Ticket, TxHash, Verdict,
+    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store,
+    StoreError, Ticket, TxHash, Verdict,
     params::STEPS_PER_COMMIT,
     pool::{PoolError, PoolSnapshot},
 };
