@@ -42,7 +42,7 @@ pub use fork_choice::Rank;
 pub use hash::{BlockHash, Root, TxHash};
 pub use header::{Extension, Header, PowHeader};
 pub use memory::MemoryStore;
-pub use message::{Gossip, Peer, Request, Response, Status};
+pub use message::{Gossip, Peer, PeerAddress, Request, Response, Status};
 pub use node::Node;
 pub use overlay::Overlay;
 pub use pool::{PoolError, PoolSnapshot};

@@ -1,7 +1,7 @@
 //! Messages between nodes, and their bytes.
 //!
 //! The block-forest protocol's own: status, headers by locator, blocks and transactions by hash,
-//! and what is gossiped. Requests and answers are bincode's fixed-width format; every length is
+//! addresses of peers, and what is gossiped. Requests and answers are bincode's fixed-width format; every length is
 //! checked against its limit before it is believed. Called by `p2p`, `sync` and the shell.
 
 use alloy_primitives::U256;
@@ -13,8 +13,9 @@ use crate::{
     hash::{BlockHash, TxHash},
     header::Header,
     params::{
-        BLOCKS_MAX, GOSSIP_BYTES_MAX, HEADERS_MAX, LOCATOR_MAX, REQUEST_BYTES_MAX,
-        RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTIONS_MAX,
+        BLOCKS_MAX, GOSSIP_BYTES_MAX, HEADERS_MAX, LOCATOR_MAX, PEER_ADDRESS_BYTES_MAX,
+        PEER_ADDRESSES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX,
+        TRANSACTIONS_MAX,
     },
     spec::ForkId,
 };
@@ -59,6 +60,11 @@ impl Status {
     }
 }
 
+/// Where a peer can be reached: a multiaddr in its binary form that ends with the peer id, at
+/// most [`PEER_ADDRESS_BYTES_MAX`]. Opaque here; only the network layer reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub Vec<u8>);
+
 /// What one node asks another.
 #[derive(Clone, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
 pub enum Request {
@@ -70,6 +76,8 @@ pub enum Request {
     Blocks(Vec<BlockHash>),
     /// Pool transactions by hash, at most [`TRANSACTIONS_MAX`].
     Transactions(Vec<TxHash>),
+    /// Addresses of other peers. The network layer asks and answers this by itself.
+    Addresses,
 }
 
 /// The answer to a request, of the same kind.
@@ -83,6 +91,8 @@ pub enum Response {
     Blocks(Vec<Block>),
     /// The transactions asked for that are held, as their bytes.
     Transactions(Vec<Vec<u8>>),
+    /// Where peers were met lately, at most [`PEER_ADDRESSES_MAX`].
+    Addresses(Vec<PeerAddress>),
 }
 
 /// What is told to everybody.
@@ -125,6 +135,7 @@ enum WireResponse {
     Headers(Vec<Vec<u8>>),
     Blocks(Vec<Vec<u8>>),
     Transactions(Vec<Vec<u8>>),
+    Addresses(Vec<Vec<u8>>),
 }
 
 impl Request {
@@ -136,7 +147,7 @@ impl Request {
     /// Reads exactly one request within its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         limit(bytes.len(), REQUEST_BYTES_MAX)?;
-        check_count(bytes, [LOCATOR_MAX, BLOCKS_MAX, TRANSACTIONS_MAX])?;
+        check_count(bytes, &[LOCATOR_MAX, BLOCKS_MAX, TRANSACTIONS_MAX])?;
         codec::decode(bytes).map_err(MessageError::Malformed)
     }
 }
@@ -153,13 +164,22 @@ impl Response {
                 WireResponse::Blocks(blocks.iter().map(Block::encode).collect())
             }
             Self::Transactions(bytes) => WireResponse::Transactions(bytes.clone()),
+            Self::Addresses(addresses) => {
+                WireResponse::Addresses(addresses.iter().map(|address| address.0.clone()).collect())
+            }
         })
     }
 
     /// Reads exactly one answer within its limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         limit(bytes.len(), RESPONSE_BYTES_MAX)?;
-        check_count(bytes, [HEADERS_MAX, BLOCKS_MAX, TRANSACTIONS_MAX])?;
+        let limits = [
+            HEADERS_MAX,
+            BLOCKS_MAX,
+            TRANSACTIONS_MAX,
+            PEER_ADDRESSES_MAX,
+        ];
+        check_count(bytes, &limits)?;
         match codec::decode(bytes).map_err(MessageError::Malformed)? {
             WireResponse::Status(status) => Ok(Self::Status(status)),
             WireResponse::Headers(items) => {
@@ -177,6 +197,14 @@ impl Response {
                     .map_err(malformed)
             }
             WireResponse::Transactions(items) => Ok(Self::Transactions(items)),
+            WireResponse::Addresses(items) => {
+                items
+                    .iter()
+                    .try_for_each(|item| limit(item.len(), PEER_ADDRESS_BYTES_MAX))?;
+                Ok(Self::Addresses(
+                    items.into_iter().map(PeerAddress).collect(),
+                ))
+            }
         }
     }
 }
@@ -211,10 +239,10 @@ fn limit(got: usize, want: usize) -> Result<(), MessageError> {
     }
 }
 
-/// Holds the length of a message's list against the limit of its variant (1 to 3; variant 0 is a
-/// status) before the library sets memory aside for it. Whether the bytes are a message otherwise
+/// Holds the length of a message's list against the limit of its variant (from 1; variant 0 is a
+/// status, and a request for addresses has no list) before the library sets memory aside for it. Whether the bytes are a message otherwise
 /// is for the library to say.
-fn check_count(bytes: &[u8], limits: [usize; 3]) -> Result<(), MessageError> {
+fn check_count(bytes: &[u8], limits: &[usize]) -> Result<(), MessageError> {
     let Some((variant, rest)) = bytes.split_first_chunk() else {
         return Ok(());
     };

@@ -73,6 +73,10 @@ pub const BLOCKS_MAX: usize = 32;
 pub const BLOCKS_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Transactions asked for in one request.
 pub const TRANSACTIONS_MAX: usize = 256;
+/// Addresses of peers in one answer.
+pub const PEER_ADDRESSES_MAX: usize = 64;
+/// Bytes of one address of a peer: an IPv6 address, a port, QUIC and a peer id take 67.
+pub const PEER_ADDRESS_BYTES_MAX: usize = 128;
 /// Bytes of one encoded request.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of one encoded answer.

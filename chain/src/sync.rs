@@ -251,7 +251,7 @@ impl Sync {
                     state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
                 }
             }
-            Request::Status(_) | Request::Transactions(_) => {}
+            Request::Status(_) | Request::Transactions(_) | Request::Addresses => {}
         }
     }
 
@@ -414,6 +414,8 @@ pub fn serve(
                 fitting.map(<[u8]>::to_vec).collect(),
             ))
         }
+        // The network layer knows where peers are, and answers before it comes to this.
+        Request::Addresses => Ok(Response::Addresses(Vec::new())),
     }
 }
 

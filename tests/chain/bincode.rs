@@ -4,8 +4,8 @@
 use ::bincode::Options;
 use alloy_primitives::hex;
 use chain::{
-    Block, BlockHash, BlockId, ChangeSet, Receipt, Request, Response, Status, TxHash, codec,
-    store::TransactionPlace,
+    Block, BlockHash, BlockId, ChangeSet, PeerAddress, Receipt, Request, Response, Status, TxHash,
+    codec, store::TransactionPlace,
 };
 use proptest::prelude::{any, proptest};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -32,6 +32,7 @@ enum MirrorRequest {
     Headers(Vec<Word>),
     Blocks(Vec<Word>),
     Transactions(Vec<Word>),
+    Addresses,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,6 +41,7 @@ enum MirrorResponse {
     Headers(Vec<Vec<u8>>),
     Blocks(Vec<Vec<u8>>),
     Transactions(Vec<Vec<u8>>),
+    Addresses(Vec<Vec<u8>>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +98,7 @@ fn mirror_request(of: &Request) -> MirrorRequest {
         Request::Transactions(list) => {
             MirrorRequest::Transactions(list.iter().map(|hash| hash.0).collect())
         }
+        Request::Addresses => MirrorRequest::Addresses,
     }
 }
 
@@ -107,6 +110,9 @@ fn mirror_response(of: &Response) -> MirrorResponse {
         }
         Response::Blocks(list) => MirrorResponse::Blocks(list.iter().map(Block::encode).collect()),
         Response::Transactions(list) => MirrorResponse::Transactions(list.clone()),
+        Response::Addresses(list) => {
+            MirrorResponse::Addresses(list.iter().map(|address| address.0.clone()).collect())
+        }
     }
 }
 
@@ -201,6 +207,11 @@ fn golden_bytes() {
         (
             Response::Transactions(vec![vec![0xaa, 0xbb]]).encode(),
             "0300000001000000000000000200000000000000aabb".into(),
+        ),
+        (Request::Addresses.encode(), "04000000".into()),
+        (
+            Response::Addresses(vec![PeerAddress(vec![0xaa, 0xbb])]).encode(),
+            "0400000001000000000000000200000000000000aabb".into(),
         ),
         (
             codec::encode(&chain::Account {

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use alloy_primitives::{U256, hex};
 use chain::{
     Account, Address, Bits, Block, BlockHash, BlockId, Body, ChangeSet, CheckedTransaction,
-    Extension, Gossip, Header, Log, PowHeader, Receipt, Request, Response, Root, Status, TxHash,
-    codec,
+    Extension, Gossip, Header, Log, PeerAddress, PowHeader, Receipt, Request, Response, Root,
+    Status, TxHash, codec,
     execution::{AccountChange, CodeAdded, SlotChange},
     message::MessageError,
     params,
@@ -15,7 +15,7 @@ use chain::{
 use proptest::{
     collection::vec,
     option,
-    prelude::{Strategy, any, prop_oneof, proptest},
+    prelude::{Just, Strategy, any, prop_oneof, proptest},
     test_runner::{Config, RngSeed},
 };
 
@@ -193,6 +193,7 @@ pub fn request() -> impl Strategy<Value = Request> {
         hashes().prop_map(move |list| Request::Headers(block_hashes(list))),
         hashes().prop_map(move |list| Request::Blocks(block_hashes(list))),
         hashes().prop_map(|list| Request::Transactions(list.into_iter().map(TxHash).collect())),
+        Just(Request::Addresses),
     ]
 }
 
@@ -203,6 +204,7 @@ pub fn response() -> impl Strategy<Value = Response> {
         vec(header(), 0..3).prop_map(Response::Headers),
         vec(block, 0..3).prop_map(Response::Blocks),
         vec(vec(any::<u8>(), 0..20), 0..4).prop_map(Response::Transactions),
+        vec(vec(any::<u8>(), 0..129).prop_map(PeerAddress), 0..4).prop_map(Response::Addresses),
     ]
 }
 
@@ -333,13 +335,14 @@ fn p9_hostile_lengths() {
     type Case = (u32, u64, fn(&[u8]) -> Option<MessageError>);
     let request: fn(&[u8]) -> _ = |bytes| Request::decode(bytes).err();
     let response: fn(&[u8]) -> _ = |bytes| Response::decode(bytes).err();
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (1, 64, request),
         (2, 32, request),
         (3, 256, request),
         (1, 1_024, response),
         (2, 32, response),
         (3, 256, response),
+        (4, 64, response),
     ];
     for (variant, limit, decode) in cases {
         let message = |count: u64| [&variant.to_le_bytes()[..], &count.to_le_bytes()].concat();
@@ -397,6 +400,11 @@ fn sizes_are_limited() {
             too_large(max)(max + over)
         );
     }
+    let addresses = |size| Response::Addresses(vec![PeerAddress(vec![7; size]); 64]);
+    let max = params::PEER_ADDRESS_BYTES_MAX;
+    let (fits, long) = (addresses(max), addresses(max + 1).encode());
+    assert_eq!(Response::decode(&long).err(), too_large(max)(max + 1));
+    assert_eq!(Response::decode(&fits.encode()), Ok(fits));
     let longest = [0; 64].map(|_| BlockHash::default()).to_vec();
     assert!(Request::Headers(longest).encode().len() < params::REQUEST_BYTES_MAX);
     let headers = vec![Header::default(); params::HEADERS_MAX];

@@ -175,5 +175,6 @@ pub fn take_response(shell: &mut Shell, from: Peer, request: Request, response: 
             let transactions = items.iter().map(check).collect();
             shell.input(Input::Transactions { from, transactions });
         }
+        Response::Addresses(_) => unreachable!("no core asks for addresses"),
     }
 }
