@@ -138,8 +138,12 @@ impl Forest {
 
     /// The best chain's block beside which `id` begins a branch, if it does.
     pub fn rival_of(&self, id: EntryId) -> Option<EntryId> {
-        let rival = self.tree.ancestor(self.head, self.tree[id].id().height);
-        let is_rival = rival != id && self.tree[rival].parent == self.tree[id].parent;
+        let height = self.tree[id].id().height;
+        let rival = self.tree.ancestor(self.head, height);
+        // The genesis block is its own parent, and no rival of its first child.
+        let is_rival = rival != id
+            && self.tree[rival].id().height == height
+            && self.tree[rival].parent == self.tree[id].parent;
         is_rival.then_some(rival)
     }
 

@@ -455,8 +455,13 @@ fn a_commit_comes_before_what_depends_on_it() {
         .node
         .step(shell.now, input, &db, &mut effects)
         .unwrap();
-    assert!(
-        matches!(effects[..], [Effect::Commit(_), Effect::Continue]),
-        "{effects:?}"
+    let is_expected = matches!(
+        effects[..],
+        [
+            Effect::Commit(_),
+            Effect::Publish(Event::Block { .. }),
+            Effect::Continue
+        ]
     );
+    assert!(is_expected, "{effects:?}");
 }
