@@ -8,6 +8,7 @@
 mod error;
 mod host;
 mod limits;
+pub mod operator;
 mod rest;
 mod server;
 mod socket;
@@ -71,6 +72,8 @@ pub struct ApiState {
     pub is_healthy: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Host names answered to, beside this machine's own; `*` for any.
     pub vhosts: Arc<Vec<String>>,
+    /// The operator's token, and where orders go.
+    pub operator: operator::Operator,
 }
 
 impl ApiState {

@@ -34,7 +34,7 @@ use crate::{
         BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEAD_BYTES_MAX, HEAD_TIME_OUT,
         STOP_TIME_OUT, WRITE_TIME_OUT,
     },
-    rest::{accounts, blocks, operations, status, transactions},
+    rest::{accounts, blocks, dev, operations, status, transactions},
     socket::Socket,
 };
 
@@ -52,6 +52,10 @@ pub(crate) fn router(state: ApiState) -> Router {
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/{hash}", get(transactions::one))
         .route("/v1/accounts/{address}", get(accounts::one))
+        .route("/v1/dev/partition", post(dev::partition))
+        .route("/v1/dev/delay", post(dev::delay))
+        .route("/v1/dev/mine", post(dev::mine))
+        .route("/v1/dev/reorg", post(dev::reorg))
         .route("/healthy", get(operations::healthy))
         .route("/metrics", get(operations::metrics))
         .fallback(not_found)

@@ -14,7 +14,11 @@ use serde_json::Value;
 use state::Evm;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{ApiState, Submission, View, host, limits::CONNECTIONS_MAX};
+use crate::{
+    ApiState, Submission, View, host,
+    limits::CONNECTIONS_MAX,
+    operator::{Operator, Token},
+};
 
 const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
@@ -79,6 +83,10 @@ impl Server {
             registry: Arc::new(Registry::default()),
             is_healthy: Arc::new(|| true),
             vhosts: Arc::new(vec!["node.example".into()]),
+            operator: Operator {
+                token: Token::new([7; 32]),
+                orders: mpsc::channel(1).0,
+            },
         };
         runtime.spawn(crate::serve(
             listener,

@@ -8,6 +8,7 @@ mod devnet;
 mod failure;
 mod log;
 mod network;
+mod random;
 mod shell;
 mod store;
 mod verbs;

@@ -4,6 +4,7 @@
 
 mod catch_up;
 mod crash;
+mod dev_orders;
 mod devnet;
 mod faults;
 mod harness;

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod blocks;
+pub mod dev;
 pub mod operations;
 pub mod status;
 pub mod transactions;

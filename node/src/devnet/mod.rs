@@ -5,3 +5,4 @@ pub mod console;
 pub mod endpoints;
 pub mod stop;
 pub mod supervisor;
+pub mod token;

@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::{
     check,
     core::{Message, Outgoing},
+    delay::Delayed,
     view::View,
 };
 
@@ -28,7 +29,7 @@ pub struct Bridge {
     /// From the core.
     pub outgoing: mpsc::Receiver<Outgoing>,
     /// From the network.
-    pub events: mpsc::Receiver<Event>,
+    pub events: Delayed,
     /// To the network.
     pub network: mpsc::Sender<Command>,
     /// For answers to peers.
@@ -55,7 +56,7 @@ impl Bridge {
         };
         loop {
             let goes_on = tokio::select! {
-                event = running.bridge.events.recv() => match event {
+                event = running.bridge.events.next() => match event {
                     Some(event) => running.take_event(event).await,
                     None => false,
                 },

@@ -14,7 +14,7 @@ use std::{
 };
 
 use chain::{
-    Address, Block, CheckedBlock, Input,
+    Address, Block, BlockId, CheckedBlock, Header, Input,
     params::TEMPLATE_CANDIDATES_MAX,
     template::{self, TemplateOptions},
 };
@@ -30,14 +30,16 @@ const TEMPLATE_LIFE: Duration = Duration::from_secs(1);
 /// How often the search looks for a new head.
 const HEAD_POLL: Duration = Duration::from_millis(5);
 
-/// What the mining thread is given.
-pub struct Mining {
-    /// The search threads.
-    pub miner: Miner,
+/// Where blocks are made: what goes into them, what they are made on, and where they go.
+#[derive(Clone)]
+pub struct Site {
     /// Who is paid.
     pub beneficiary: Address,
     /// The tag in extra data.
     pub extra_data: [u8; 32],
+    /// Where the search begins: another place for each node, so that two that pay the same
+    /// beneficiary never make the same block.
+    pub extra_nonce: [u8; 16],
     /// What to mine on.
     pub views: watch::Receiver<Arc<View>>,
     /// Where blocks go.
@@ -46,35 +48,136 @@ pub struct Mining {
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
+}
+
+/// What the mining thread is given.
+pub struct Mining {
+    /// The search threads.
+    pub miner: Miner,
+    /// What they work on.
+    pub site: Site,
     /// Ends the thread.
     pub stop: Arc<AtomicBool>,
+    /// Set while an operator's order has the place to itself.
+    pub paused: Arc<AtomicBool>,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// This block was found and handed to the core.
+    Mined(BlockId),
+    /// Nothing was found on this template.
+    Empty,
+    /// The core is gone.
+    Over,
 }
 
 impl Mining {
     /// Mines until it is stopped or the core is gone.
     pub fn run(mut self) {
         while !self.stop.load(Ordering::Relaxed) {
-            let view = Arc::clone(&self.views.borrow_and_update());
-            let Some(block) = self.template(&view) else {
-                error!("the clock or the chain's work is at the end of its range: nothing to mine");
-                thread::sleep(TEMPLATE_LIFE);
-                continue;
-            };
-            if let Some(found) = self.search(&block, &view)
-                && !self.submit(found, block, &view)
-            {
+            if self.paused.load(Ordering::Relaxed) {
+                thread::sleep(HEAD_POLL);
+            } else if self.round() == Round::Over {
                 return;
             }
         }
     }
 
-    fn template(&self, view: &View) -> Option<Block> {
-        let api = &view.api;
-        let options = TemplateOptions {
+    /// Works on one template of the present head, until it is out of date or a block is found.
+    pub fn round(&mut self) -> Round {
+        let view = Arc::clone(&self.site.views.borrow_and_update());
+        let Some(block) = self.site.template(&view) else {
+            error!("the clock or the chain's work is at the end of its range: nothing to mine");
+            thread::sleep(TEMPLATE_LIFE);
+            return Round::Empty;
+        };
+        let start = Instant::now();
+        let is_stale = || {
+            let has_new_head = self.site.views.borrow().api.head != view.api.head;
+            has_new_head || start.elapsed() >= TEMPLATE_LIFE || self.paused.load(Ordering::Relaxed)
+        };
+        let header = self.search(&block.header, self.site.extra_nonce, is_stale);
+        let Some(header) = header else {
+            return Round::Empty;
+        };
+        let Some(checked) = self.site.check(header, block, &view) else {
+            return Round::Empty;
+        };
+        let id = checked.id();
+        if !self.site.submit(checked) {
+            return Round::Over;
+        }
+        self.wait_for_another_head(&view);
+        Round::Mined(id)
+    }
+
+    /// Searches from `extra_nonce` on until a header is found, `is_stale`, or the thread is to end.
+    pub fn search(
+        &self,
+        header: &Header,
+        extra_nonce: [u8; 16],
+        is_stale: impl Fn() -> bool + Sync,
+    ) -> Option<Header> {
+        let mut job = Job::for_block(header.clone())?;
+        job.header.extension.extra_nonce = extra_nonce;
+        let (stop, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+        let before = self.miner.hashes();
+        let outcome = thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    if self.stop.load(Ordering::Relaxed) || is_stale() {
+                        stop.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    // Woken when the search is over: easy blocks come faster than this passes.
+                    thread::park_timeout(HEAD_POLL);
+                }
+            });
+            let outcome = self.miner.search(&job, &stop);
+            is_over.store(true, Ordering::Relaxed);
+            watch.thread().unpark();
+            outcome
+        });
+        let tried = self.miner.hashes().saturating_sub(before);
+        self.site.metrics.hashes.inc_by(tried);
+        match outcome {
+            Outcome::Found(header) => Some(*header),
+            Outcome::Stopped => None,
+        }
+    }
+
+    /// Without this the next search would start on the same parent again.
+    fn wait_for_another_head(&self, view: &View) {
+        let mut waited = Duration::ZERO;
+        while self.site.views.borrow().api.head == view.api.head
+            && waited < TEMPLATE_LIFE
+            && !self.stop.load(Ordering::Relaxed)
+        {
+            thread::sleep(Duration::from_millis(1));
+            waited += Duration::from_millis(1);
+        }
+    }
+}
+
+impl Site {
+    /// The newest view.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.views.borrow())
+    }
+
+    /// What our part of a block is, at this time.
+    pub fn options(&self, now_unix_secs: u64) -> TemplateOptions {
+        TemplateOptions {
             beneficiary: self.beneficiary,
             extra_data: self.extra_data,
-            now_unix_secs: self.clock.now().unix_secs,
-        };
+            now_unix_secs,
+        }
+    }
+
+    fn template(&self, view: &View) -> Option<Block> {
+        let api = &view.api;
         let base_fee = chain::rules::next_base_fee(&api.spec, &view.parent.numbers);
         let candidates = api.pool.candidates(base_fee, TEMPLATE_CANDIDATES_MAX);
         let block_hash = |height| api.reader.canonical(height).ok().flatten();
@@ -86,80 +189,32 @@ impl Mining {
             &api.state,
             &candidates,
             &block_hash,
-            &options,
+            &self.options(self.clock.now().unix_secs),
         )
     }
 
-    /// Searches until a header is found or the template is out of date.
-    fn search(&self, block: &Block, view: &View) -> Option<chain::Header> {
-        let job = Job::for_block(block.header.clone())?;
-        let is_stale = AtomicBool::new(false);
-        let is_over = AtomicBool::new(false);
-        let before = self.miner.hashes();
-        let outcome = thread::scope(|scope| {
-            let watch = scope.spawn(|| self.watch(view, &is_stale, &is_over));
-            let outcome = self.miner.search(&job, &is_stale);
-            is_over.store(true, Ordering::Relaxed);
-            watch.thread().unpark();
-            outcome
-        });
-        self.metrics
-            .hashes
-            .inc_by(self.miner.hashes().saturating_sub(before));
-        match outcome {
-            Outcome::Found(header) => Some(*header),
-            Outcome::Stopped => None,
-        }
-    }
-
-    /// Sets `is_stale` on a new head, on a stop, or when the template has lived long enough.
-    fn watch(&self, view: &View, is_stale: &AtomicBool, is_over: &AtomicBool) {
-        let start = Instant::now();
-        while !is_over.load(Ordering::Relaxed) {
-            let has_new_head = self.views.borrow().api.head != view.api.head;
-            if has_new_head || start.elapsed() >= TEMPLATE_LIFE || self.stop.load(Ordering::Relaxed)
-            {
-                is_stale.store(true, Ordering::Relaxed);
-                return;
-            }
-            // Woken when the search is over: easy blocks come faster than this passes.
-            thread::park_timeout(HEAD_POLL);
-        }
-    }
-
-    /// Checks the block, hands it to the core and waits for the head to move. `false` if the core
-    /// is gone.
-    fn submit(&mut self, header: chain::Header, block: Block, view: &View) -> bool {
+    /// A found header and its body as a block that the core takes; nothing if it fails the check
+    /// that all blocks pass.
+    pub fn check(&self, header: Header, block: Block, view: &View) -> Option<CheckedBlock> {
         let found = Block {
             header,
             body: block.body,
         };
-        let checked = match CheckedBlock::check(found, &view.api.spec) {
-            Ok(checked) => checked,
+        match CheckedBlock::check(found, &view.api.spec) {
+            Ok(checked) => Some(checked),
             Err(error) => {
                 error!("the miner made a block that fails its own check: {error}");
-                return true;
+                None
             }
-        };
-        let id = checked.id();
+        }
+    }
+
+    /// Hands a block to the core. `false` if that is gone.
+    pub fn submit(&self, block: CheckedBlock) -> bool {
+        let id = block.id();
         info!(height = id.height, hash = %id.hash, "mined a block");
         self.metrics.mined.inc();
-        let input = Input::Block {
-            from: None,
-            block: checked,
-        };
-        if self.inbox.blocking_send(Message::Input(input)).is_err() {
-            return false;
-        }
-        // Without this the next search would start on the same parent again.
-        let mut waited = Duration::ZERO;
-        while self.views.borrow().api.head == view.api.head
-            && waited < TEMPLATE_LIFE
-            && !self.stop.load(Ordering::Relaxed)
-        {
-            thread::sleep(Duration::from_millis(1));
-            waited += Duration::from_millis(1);
-        }
-        true
+        let input = Input::Block { from: None, block };
+        self.inbox.blocking_send(Message::Input(input)).is_ok()
     }
 }

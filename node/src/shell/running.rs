@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use api::operator::Command;
 use chain::{Address, Input, StoreError, params::CORE_QUEUE};
 use miner::Miner;
 use prometheus_client::registry::Registry;
@@ -30,14 +31,17 @@ use super::{
     bridge::Bridge,
     clock::Clock,
     core::{self, Core, Identity, Message},
+    delay::Delayed,
     metrics::Metrics,
-    mining::Mining,
+    mining::{Mining, Site},
+    operator::{ORDERS_MAX, Operator},
     view::View,
 };
 use crate::{
     config::Settings,
-    devnet::endpoints::Endpoints,
+    devnet::{endpoints::Endpoints, token},
     failure::{Exit, Failure},
+    random,
     store::opened::Opened,
 };
 
@@ -89,7 +93,9 @@ impl Running {
         settings: &Settings,
         directory: &Path,
     ) -> Result<Self, Failure> {
-        let mining = mining_settings(settings, opened.network.spec.dev)?;
+        let dev = opened.network.spec.dev;
+        let coinbase = coinbase(settings, dev)?;
+        let miner = settings.mine.then(|| own_miner(settings)).transpose()?;
         let (spec, text) = (Arc::clone(opened.node.spec()), opened.network.text.clone());
         let genesis = opened.node.genesis_hash();
         let (name, head) = (opened.network.name.clone(), opened.node.head());
@@ -99,14 +105,15 @@ impl Running {
             runtime, settings, directory, genesis, &spec, text, events_in,
         )?;
         let (outbox, outgoing) = mpsc::channel(chain::params::NETWORK_QUEUE);
-        let (wiring, core) = start_core(opened, mining.is_some(), outbox)?;
+        let (wiring, core) = start_core(opened, settings.mine, outbox)?;
         let endpoints = endpoints(&listener, &network)?;
         info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
+        let (delay, delayed) = watch::channel(Duration::ZERO);
         let bridge = Bridge {
             spec,
             inbox: wiring.inbox.clone(),
             outgoing,
-            events,
+            events: Delayed::new(events, delayed),
             network: network.commands(),
             views: wiring.views.clone(),
         };
@@ -114,9 +121,32 @@ impl Running {
             ("bridge", runtime.spawn(bridge.run())),
             ("ticker", runtime.spawn(tick(wiring.inbox.clone()))),
         ];
-        let server = start_api(runtime, listener, &wiring, settings, &mut tasks);
-        let stop_mining = Arc::new(AtomicBool::new(false));
-        let mining = mining.map(|mining| start_mining(mining, &wiring, &stop_mining));
+        let (operator, orders) = operator(directory)?;
+        let server = start_api(runtime, listener, &wiring, settings, operator, &mut tasks);
+        let (stop_mining, paused) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+        let extra_nonce = random::bytes()?;
+        let site = coinbase.map(|coinbase| site(coinbase, extra_nonce, &wiring));
+        if let (true, Some(site)) = (dev, site.clone()) {
+            let operator = Operator {
+                orders,
+                network: network.commands(),
+                delay,
+                site,
+                stop: Arc::clone(&stop_mining),
+                paused: Arc::clone(&paused),
+            };
+            tasks.push(("operator", runtime.spawn(operator.run())));
+        }
+        let mining = miner.zip(site).map(|(miner, site)| {
+            let stop = Arc::clone(&stop_mining);
+            let mining = Mining {
+                miner,
+                site,
+                stop,
+                paused,
+            };
+            thread::spawn(move || mining.run())
+        });
         // Written last: whoever reads them finds everything up.
         endpoints.write(directory)?;
         Ok(Self {
@@ -193,15 +223,28 @@ fn bug(part: &str) -> Failure {
     )
 }
 
-/// The miner and whom it pays, where the settings ask for mining.
-fn mining_settings(settings: &Settings, dev: bool) -> Result<Option<MiningSettings>, Failure> {
-    if !settings.mine {
+/// Who is paid for blocks, and the tag they carry.
+#[derive(Clone, Copy)]
+struct Coinbase {
+    beneficiary: Address,
+    extra_data: [u8; 32],
+}
+
+/// What blocks of ours say, where there may be any: on a dev network an operator may order some
+/// of a node that does not mine.
+fn coinbase(settings: &Settings, dev: bool) -> Result<Option<Coinbase>, Failure> {
+    if !settings.mine && !dev {
         return Ok(None);
     }
     let usage = |message: String| Failure::new(Exit::Usage, message);
-    let text = settings.beneficiary.as_deref().ok_or_else(|| {
-        usage("mining needs somebody to pay: give --beneficiary ADDRESS".to_owned())
-    })?;
+    let text = match settings.beneficiary.as_deref() {
+        Some(text) => text,
+        None if settings.mine => {
+            let what = "mining needs somebody to pay: give --beneficiary ADDRESS";
+            return Err(usage(what.to_owned()));
+        }
+        None => "dev:0",
+    };
     let party: wallet::Party = text
         .parse()
         .map_err(|error| usage(format!("--beneficiary: {error}")))?;
@@ -216,22 +259,39 @@ fn mining_settings(settings: &Settings, dev: bool) -> Result<Option<MiningSettin
         .get_mut(..tag.len())
         .ok_or_else(|| usage(format!("--tag has at most 32 bytes, got {}", tag.len())))?;
     room.copy_from_slice(tag);
-    let config = miner::Config {
-        threads: settings.threads,
-        throttle_percent: settings.throttle,
-    };
-    let miner = Miner::new(config).map_err(|error| usage(error.to_string()))?;
-    Ok(Some(MiningSettings {
-        miner,
+    Ok(Some(Coinbase {
         beneficiary: party.address(),
         extra_data,
     }))
 }
 
-struct MiningSettings {
-    miner: Miner,
-    beneficiary: Address,
-    extra_data: [u8; 32],
+fn own_miner(settings: &Settings) -> Result<Miner, Failure> {
+    let config = miner::Config {
+        threads: settings.threads,
+        throttle_percent: settings.throttle,
+    };
+    Miner::new(config).map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+fn site(coinbase: Coinbase, extra_nonce: [u8; 16], wiring: &Wiring) -> Site {
+    Site {
+        beneficiary: coinbase.beneficiary,
+        extra_data: coinbase.extra_data,
+        extra_nonce,
+        views: wiring.views.clone(),
+        inbox: wiring.inbox.clone(),
+        clock: wiring.clock,
+        metrics: Arc::clone(&wiring.metrics),
+    }
+}
+
+/// A new token in the data directory, and a queue for the orders of whoever shows it.
+fn operator(
+    directory: &Path,
+) -> Result<(api::operator::Operator, mpsc::Receiver<Command>), Failure> {
+    let token = token::create(directory)?;
+    let (orders, waiting) = mpsc::channel(ORDERS_MAX);
+    Ok((api::operator::Operator { token, orders }, waiting))
 }
 
 fn listen_http(runtime: &Runtime, settings: &Settings) -> Result<TcpListener, Failure> {
@@ -361,6 +421,7 @@ fn start_api(
     listener: TcpListener,
     wiring: &Wiring,
     settings: &Settings,
+    operator: api::operator::Operator,
     tasks: &mut Tasks,
 ) -> Server {
     let (stop, stopped) = oneshot::channel::<()>();
@@ -381,6 +442,7 @@ fn start_api(
         registry: Arc::new(registry),
         is_healthy: Arc::new(is_healthy),
         vhosts: Arc::new(settings.http_vhosts.clone()),
+        operator,
     };
     let forward = forward(waiting, wiring.inbox.clone());
     let serve = api::serve(listener, state, async move { drop(stopped.await) });
@@ -407,24 +469,6 @@ async fn tick(inbox: mpsc::Sender<Message>) {
             return;
         }
     }
-}
-
-fn start_mining(
-    settings: MiningSettings,
-    wiring: &Wiring,
-    stop: &Arc<AtomicBool>,
-) -> JoinHandle<()> {
-    let mining = Mining {
-        miner: settings.miner,
-        beneficiary: settings.beneficiary,
-        extra_data: settings.extra_data,
-        views: wiring.views.clone(),
-        inbox: wiring.inbox.clone(),
-        clock: wiring.clock,
-        metrics: Arc::clone(&wiring.metrics),
-        stop: Arc::clone(stop),
-    };
-    thread::spawn(move || mining.run())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tracing::warn;
 use super::{data_directory, join};
 use crate::{
     config::{LogFormat, Settings},
-    devnet::{endpoints::Endpoints, stop},
+    devnet::{endpoints::Endpoints, stop, token},
     failure::Failure,
     log,
     network::{DevnetMiners, Network},
@@ -152,6 +152,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let running = Running::start(&runtime, opened, &settings, &directory)?;
     let result = running.wait(&runtime, &stop);
     Endpoints::remove(&directory);
+    token::remove(&directory);
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
 }
