@@ -239,6 +239,12 @@ pub enum Fault {
     /// An answer that does not fit the request.
     #[error("answered something that was not asked")]
     Unsolicited,
+    /// Headers that differ from those it has shown before.
+    #[error("delivered other headers than it had shown")]
+    Contradiction,
+    /// Headers that lead no further.
+    #[error("sent headers that lead no further")]
+    NoProgress,
     /// No answer in time.
     #[error("did not answer in time")]
     Timeout,
@@ -254,10 +260,14 @@ impl Fault {
     /// Points charged; at [`Fault::LIMIT`] the peer is disconnected.
     pub fn points(self) -> u32 {
         match self {
-            Self::InvalidWork | Self::InvalidBlock | Self::WrongNetwork | Self::Full => 100,
+            Self::InvalidWork
+            | Self::InvalidBlock
+            | Self::Contradiction
+            | Self::WrongNetwork
+            | Self::Full => 100,
             Self::Malformed | Self::Mismatch => 50,
             Self::InvalidTransaction | Self::Unsolicited => 25,
-            Self::Timeout => 10,
+            Self::Timeout | Self::NoProgress => 10,
             Self::TooManyRequests => 1,
         }
     }

@@ -41,7 +41,7 @@ pub enum Insert {
     Invalid(RuleError),
     /// It descends from a block known to be invalid.
     Condemned,
-    /// It was not asked for and starts too far below the head to be kept.
+    /// It was not asked for and its chain has too little work to be kept.
     TooLow,
 }
 
@@ -72,6 +72,7 @@ pub struct Branch {
 pub struct Forest {
     tree: Tree,
     head: EntryId,
+    min_chain_work: U256,
     /// Grows with each change.
     revision: u64,
     /// Headers without valid children, by rank.
@@ -86,6 +87,7 @@ impl Forest {
         Self {
             tree,
             head: Tree::GENESIS,
+            min_chain_work: U256::ZERO,
             revision: 0,
             tips,
         }
@@ -176,7 +178,7 @@ impl Forest {
         if rules::is_early(spec, header.header().pow.time, now_unix_secs) {
             return Insert::Early;
         }
-        if origin == Origin::Unsolicited && !self.is_near_head(header, UNSOLICITED_DEPTH) {
+        if origin == Origin::Unsolicited && header.rank().chain_work() < self.threshold() {
             return Insert::TooLow;
         }
         self.revision += 1;
@@ -202,16 +204,27 @@ impl Forest {
         self.head = id;
     }
 
-    /// Whether a header's chain work is at most `depth` head blocks' work below the head's.
-    fn is_near_head(&self, header: &CheckedHeader, depth: u64) -> bool {
+    /// Sets the chain work below which no peer's headers are kept, whatever our head.
+    pub fn set_min_chain_work(&mut self, min_chain_work: U256) {
+        self.min_chain_work = min_chain_work;
+    }
+
+    /// The chain work that a peer's chain must reach to be kept: never less than the set minimum,
+    /// nor than the head's less that of 144 blocks like it.
+    pub fn threshold(&self) -> U256 {
+        self.below_head(UNSOLICITED_DEPTH).max(self.min_chain_work)
+    }
+
+    /// The head's chain work less that of `depth` blocks like it.
+    fn below_head(&self, depth: u64) -> U256 {
         let head = &self.tree[self.head].numbers;
         let slack = head.own_work().saturating_mul(U256::from(depth));
-        header.header().extension.chain_work >= head.chain_work.saturating_sub(slack)
+        head.chain_work.saturating_sub(slack)
     }
 
     /// Whether gossip forwards a block of this header (section 8 of the protocol).
     pub fn is_worth_relaying(&self, header: &CheckedHeader) -> bool {
-        self.is_near_head(header, RELAY_DEPTH)
+        header.rank().chain_work() >= self.below_head(RELAY_DEPTH)
     }
 
     /// Whether an orphan that nobody asked for stands for enough work to be kept.

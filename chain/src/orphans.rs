@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     check::CheckedBlock,
+    forest::Origin,
     hash::BlockHash,
     message::Peer,
     params::{ORPHAN_BYTES_MAX, ORPHANS_MAX, ORPHANS_PER_PEER},
@@ -19,6 +20,8 @@ pub struct Orphan {
     pub block: CheckedBlock,
     /// Who sent it.
     pub from: Option<Peer>,
+    /// Whether we had asked for it.
+    pub origin: Origin,
     sequence: u64,
 }
 
@@ -32,7 +35,7 @@ pub struct Orphans {
 
 impl Orphans {
     /// Keeps a block, and evicts others while a limit is exceeded.
-    pub fn insert(&mut self, block: CheckedBlock, from: Option<Peer>) {
+    pub fn insert(&mut self, block: CheckedBlock, from: Option<Peer>, origin: Origin) {
         let hash = block.id().hash;
         if self.by_hash.contains_key(&hash) {
             return;
@@ -44,6 +47,7 @@ impl Orphans {
             Orphan {
                 block,
                 from,
+                origin,
                 sequence: self.sequence,
             },
         );

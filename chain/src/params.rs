@@ -56,7 +56,8 @@ pub const ORPHAN_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const ORPHAN_WORK_DIVISOR: u64 = 256;
 /// Blocks ahead of their time that are kept aside (Rule H5).
 pub const EARLY_MAX: usize = 64;
-/// Blocks below the head from which an unsolicited side branch may start.
+/// Headers and blocks of peers are kept if their chain work is at most this many head blocks
+/// below the head's.
 pub const UNSOLICITED_DEPTH: u64 = 144;
 /// Unexecuted bodies off the path to a candidate that one peer may make us store, in bytes.
 pub const SIDE_BYTES_PER_PEER: u64 = 32 * 1024 * 1024;
@@ -65,6 +66,11 @@ pub const SIDE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Headers in one answer.
 pub const HEADERS_MAX: usize = 1_024;
+/// Headers of a chain that a peer shows before the chain has enough work: one bit is kept of every
+/// so many of them.
+pub const PRESYNC_INTERVAL: u64 = 64;
+/// Headers that a chain may have which is shown first and delivered later; its bits take 32 KiB.
+pub const PRESYNC_HEADERS_MAX: u64 = 16 * 1024 * 1024;
 /// Hashes in one locator: 10 dense ones and one for each power of two.
 pub const LOCATOR_MAX: usize = 64;
 /// Blocks asked for in one request.

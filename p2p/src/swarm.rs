@@ -340,10 +340,11 @@ fn is_hostile(fault: Fault) -> bool {
         Fault::InvalidWork
         | Fault::Mismatch
         | Fault::InvalidBlock
+        | Fault::Contradiction
         | Fault::InvalidTransaction
         | Fault::Malformed
         | Fault::Unsolicited
         | Fault::TooManyRequests => true,
-        Fault::WrongNetwork | Fault::Timeout | Fault::Full => false,
+        Fault::WrongNetwork | Fault::NoProgress | Fault::Timeout | Fault::Full => false,
     }
 }

@@ -48,6 +48,7 @@ mod laws;
 mod node_execution;
 mod node_forks;
 mod node_pool;
+mod node_presync;
 mod node_reorgs;
 mod node_rules;
 mod node_store;

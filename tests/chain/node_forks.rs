@@ -319,9 +319,10 @@ fn relay_depth() {
     );
 }
 
-/// An unsolicited side branch from more than 144 blocks below the head is not kept.
+/// A side branch from more than 144 blocks below the head is not kept, asked for or not, unless
+/// it has grown to that height.
 #[test]
-fn an_old_side_branch_is_kept_only_if_asked_for() {
+fn an_old_side_branch_is_kept_only_with_its_work() {
     let (mut builder, mut shell) = world();
     let main = builder.chain(builder.genesis, 150);
     for block in &main {
@@ -335,8 +336,15 @@ fn an_old_side_branch_is_kept_only_if_asked_for() {
     shell.gossip(1, &near);
     assert!(known(&shell, &near));
     shell.connect(2);
-    shell.headers(2, std::slice::from_ref(&old));
+    let mut branch = vec![old.clone()];
+    branch.push(builder.mine(hash(&old)));
+    shell.headers(2, &branch);
+    assert!(!known(&shell, &old));
+    branch.push(builder.mine(hash(&branch[1])));
+    // Height 6 of 150.
+    shell.headers(2, &branch);
     assert!(known(&shell, &old));
+    assert_eq!(shell.out.disconnected, []);
 }
 
 /// A step before its `Continue` does not execute, and there is one `Continue` under way exactly

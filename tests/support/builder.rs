@@ -199,6 +199,48 @@ impl Builder {
         out
     }
 
+    /// Headers alone on `parent`, `gap` seconds apart, lowest first: a hundred thousand of them
+    /// are made in a second or two. `tag` makes equal calls give different chains.
+    pub fn headers(
+        &self,
+        parent: BlockHash,
+        gaps: impl Iterator<Item = u32>,
+        tag: u8,
+    ) -> Vec<CheckedHeader> {
+        self.headers_after(parent, &[], gaps, tag)
+    }
+
+    /// The same after headers that were made on `parent` before; these included.
+    pub fn headers_after(
+        &self,
+        parent: BlockHash,
+        before: &[CheckedHeader],
+        gaps: impl Iterator<Item = u32>,
+        tag: u8,
+    ) -> Vec<CheckedHeader> {
+        let base = self.header(&parent);
+        let base_height = base.extension.height;
+        let mut out = before.to_vec();
+        let mut numbers = out.last().map_or(Parent::new(base, parent), |last| {
+            Parent::new(last.header(), last.hash())
+        });
+        for gap in gaps {
+            let wanted = skip_height(numbers.id.height + 1);
+            let skip = match wanted.checked_sub(base_height + 1) {
+                Some(above) => out[usize::try_from(above).unwrap()].hash(),
+                None => self.ancestor(parent, wanted),
+            };
+            let time = numbers.time + gap;
+            let mut header = chain::rules::child(&self.spec, &numbers, skip, time).unwrap();
+            header.extension.extra_data[0] = tag;
+            header.extension.body_bytes = 8;
+            let header = CheckedHeader::check(mined(header), &self.spec).unwrap();
+            numbers = Parent::new(header.header(), header.hash());
+            out.push(header);
+        }
+        out
+    }
+
     /// A block as planned. Panics where the plan breaks a stateless rule.
     pub fn plan(&mut self, parent: BlockHash, plan: &Plan<'_>) -> CheckedBlock {
         let block = self.raw(parent, plan);
@@ -262,8 +304,12 @@ impl Builder {
 
     /// The hash of the ancestor that a child of `parent` names.
     fn skip(&self, parent: BlockHash) -> BlockHash {
-        let mut at = parent;
         let wanted = skip_height(self.header(&parent).extension.height + 1);
+        self.ancestor(parent, wanted)
+    }
+
+    fn ancestor(&self, of: BlockHash, wanted: u64) -> BlockHash {
+        let mut at = of;
         loop {
             let header = self.header(&at);
             let height = header.extension.height;

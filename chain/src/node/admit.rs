@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Node, Step};
+use super::{Early, Node, Step};
 use crate::{
     check::{CheckedBlock, CheckedHeader},
     effect::{Effect, Event, Fault, Verdict},
@@ -90,7 +90,7 @@ impl<E: Execution> Node<E> {
                 self.known_block(from, *id, block, step);
             }
             Insert::Orphan { .. } => self.keep_orphan(from, block, origin, step),
-            Insert::Early => self.keep_early(from, block),
+            Insert::Early => self.keep_early(from, block, origin),
             Insert::Invalid(_) => self.charge(from, Fault::InvalidBlock, step),
             Insert::Condemned | Insert::TooLow => {}
         }
@@ -185,7 +185,7 @@ impl<E: Execution> Node<E> {
         while let Some(parent) = joined.pop() {
             let hash = self.forest.tree()[parent].id().hash;
             for orphan in self.orphans.take_children(&hash) {
-                let insert = self.insert(orphan.from, orphan.block, Origin::Solicited, step);
+                let insert = self.insert(orphan.from, orphan.block, orphan.origin, step);
                 if let Insert::Joined(child) = insert {
                     self.unannounced.insert(child);
                     joined.push(child);
@@ -204,7 +204,7 @@ impl<E: Execution> Node<E> {
         step: &mut Step<'_>,
     ) {
         if origin == Origin::Solicited || self.forest.is_worth_keeping(block.header()) {
-            self.orphans.insert(block, from);
+            self.orphans.insert(block, from, origin);
         }
         if let Some(peer) = from {
             self.ask_headers(peer, step);
@@ -212,15 +212,22 @@ impl<E: Execution> Node<E> {
     }
 
     /// Rule H5: kept aside until its time comes.
-    fn keep_early(&mut self, from: Option<Peer>, block: CheckedBlock) {
-        let known = self.early.iter().any(|(early, _)| early.id() == block.id());
+    fn keep_early(&mut self, from: Option<Peer>, block: CheckedBlock, origin: Origin) {
+        let known = self
+            .early
+            .iter()
+            .any(|early| early.block.id() == block.id());
         if known {
             return;
         }
-        self.early.push((block, from));
+        self.early.push(Early {
+            block,
+            from,
+            origin,
+        });
         if self.early.len() > EARLY_MAX {
             let greediest = self.greediest_of_early();
-            let oldest = self.early.iter().position(|(_, from)| *from == greediest);
+            let oldest = self.early.iter().position(|early| early.from == greediest);
             self.early.remove(oldest.expect("it has one at least"));
         }
     }
@@ -228,8 +235,8 @@ impl<E: Execution> Node<E> {
     /// Who has the most early blocks here: a flood pushes out only its own sender's.
     fn greediest_of_early(&self) -> Option<Peer> {
         let mut counts: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
-        for (_, from) in &self.early {
-            *counts.entry(*from).or_default() += 1;
+        for early in &self.early {
+            *counts.entry(early.from).or_default() += 1;
         }
         let greediest = counts.into_iter().max_by_key(|(_, count)| *count);
         greediest.and_then(|(peer, _)| peer)
@@ -237,8 +244,8 @@ impl<E: Execution> Node<E> {
 
     /// Offers the early blocks again.
     pub(super) fn retry_early(&mut self, step: &mut Step<'_>) {
-        for (block, from) in std::mem::take(&mut self.early) {
-            let insert = self.insert(from, block, Origin::Solicited, step);
+        for early in std::mem::take(&mut self.early) {
+            let insert = self.insert(early.from, early.block, early.origin, step);
             if let Insert::Joined(id) = insert {
                 self.unannounced.insert(id);
                 self.connect_orphans(id, step);

@@ -7,16 +7,19 @@
 mod admit;
 mod advance;
 mod bodies;
+mod headers;
 mod peers;
 
 use std::{collections::BTreeSet, sync::Arc};
+
+use alloy_primitives::U256;
 
 use crate::{
     block::Block,
     check::CheckedBlock,
     effect::{Effect, Event, Input, Ticket, Time, Verdict},
     execution::Execution,
-    forest::Forest,
+    forest::{Forest, Origin},
     hash::BlockHash,
     message::{Peer, Status},
     orphans::Orphans,
@@ -43,7 +46,7 @@ pub struct Node<E: Execution> {
     sync: Sync,
     orphans: Orphans,
     /// Blocks whose time has not come (Rule H5).
-    early: Vec<(CheckedBlock, Option<Peer>)>,
+    early: Vec<Early>,
     ready: Ready,
     side: SideBodies,
     /// Blocks asked of our own store.
@@ -51,6 +54,25 @@ pub struct Node<E: Execution> {
     /// Blocks that gossip has not forwarded when they came.
     unannounced: BTreeSet<EntryId>,
     continue_asked: bool,
+    salt: u64,
+}
+
+/// What a node's owner sets; no part of consensus.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Chain work below which no peer's headers are kept: what the network had long ago. Zero
+    /// for a network without a past.
+    pub min_chain_work: U256,
+    /// A number that peers cannot know, drawn afresh at each start.
+    pub salt: u64,
+}
+
+/// A block whose time has not come.
+#[derive(Clone, Debug)]
+struct Early {
+    block: CheckedBlock,
+    from: Option<Peer>,
+    origin: Origin,
 }
 
 /// One step's surroundings and yield.
@@ -114,7 +136,14 @@ impl<E: Execution> Node<E> {
             loading: BTreeSet::new(),
             unannounced: BTreeSet::new(),
             continue_asked: false,
+            salt: 0,
         })
+    }
+
+    /// Applies its owner's settings; meant for right after [`Node::open`].
+    pub fn configure(&mut self, settings: Settings) {
+        self.forest.set_min_chain_work(settings.min_chain_work);
+        self.salt = settings.salt;
     }
 
     /// Takes one input. Effects are appended to `out` in the order in which they are to be

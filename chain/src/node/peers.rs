@@ -1,19 +1,16 @@
-//! What peers say and ask: status, headers, answers, refusals, requests, time-outs.
+//! What peers say and ask: status, answers, refusals, requests, time-outs.
 //!
 //! Faults are charged to the peer that committed them, never to a hash.
 
 use super::{Node, Step};
 use crate::{
-    check::CheckedHeader,
     effect::{Effect, Fault, Ticket},
     execution::Execution,
-    forest::{Insert, Origin},
     fork_choice::Rank,
     hash::BlockHash,
     message::{Peer, Request, Status},
-    params::{HEADERS_MAX, PROTOCOL_VERSION},
+    params::PROTOCOL_VERSION,
     store::Stage,
-    tree::EntryId,
 };
 
 impl<E: Execution> Node<E> {
@@ -66,85 +63,6 @@ impl<E: Execution> Node<E> {
             let request = Request::Status(status.clone());
             step.effects.push(Effect::Send { to, request });
         }
-    }
-
-    /// Asks a peer for what lies between our best header and its own.
-    pub(super) fn ask_headers(&mut self, peer: Peer, step: &mut Step<'_>) {
-        let locator = self.forest.locator(self.forest.best_header());
-        self.sync
-            .ask_headers(peer, locator, step.now, &mut step.effects);
-    }
-
-    /// Headers join the tree; a full answer that led further up asks for the next one.
-    pub(super) fn take_headers(
-        &mut self,
-        from: Peer,
-        headers: &[CheckedHeader],
-        step: &mut Step<'_>,
-    ) {
-        if !self.sync.awaits_headers(from) {
-            self.charge(Some(from), Fault::Unsolicited, step);
-            return;
-        }
-        self.sync
-            .answered(from, &Request::Headers(Vec::new()), step.now);
-        let linked = headers
-            .windows(2)
-            .all(|pair| pair[1].header().pow.parent == pair[0].hash());
-        if !linked || headers.len() > HEADERS_MAX {
-            self.charge(Some(from), Fault::Malformed, step);
-            return;
-        }
-        let last = self.join_headers(from, headers, step);
-        let last = last.filter(|last| {
-            let chain_work = self.forest.tree()[*last].chain_work();
-            headers.len() == HEADERS_MAX && self.sync.made_progress(from, chain_work)
-        });
-        if let Some(last) = last {
-            let locator = self.forest.locator(last);
-            self.sync
-                .ask_headers(from, locator, step.now, &mut step.effects);
-        }
-        self.sync
-            .ask_blocks(&self.forest, step.now, &mut step.effects);
-    }
-
-    /// Adds headers until one does not fit; the last entry if all did.
-    fn join_headers(
-        &mut self,
-        from: Peer,
-        headers: &[CheckedHeader],
-        step: &mut Step<'_>,
-    ) -> Option<EntryId> {
-        let mut last = None;
-        for header in headers {
-            let unix_secs = step.now.unix_secs;
-            match self
-                .forest
-                .insert(&self.spec, header, unix_secs, Origin::Solicited)
-            {
-                Insert::Joined(id) => {
-                    self.joined(id, header, step);
-                    self.claimed_by(Some(from), id);
-                    self.connect_orphans(id, step);
-                    last = Some(id);
-                }
-                Insert::Known(id) => {
-                    self.claimed_by(Some(from), id);
-                    last = Some(id);
-                }
-                Insert::Invalid(_) => {
-                    self.charge(Some(from), Fault::InvalidBlock, step);
-                    return None;
-                }
-                Insert::Orphan { .. } => {
-                    self.charge(Some(from), Fault::Unsolicited, step);
-                    return None;
-                }
-                Insert::Early | Insert::Condemned | Insert::TooLow => return None,
-            }
-        }
-        last
     }
 
     pub(super) fn take_answered(&mut self, from: Peer, request: &Request, step: &mut Step<'_>) {

@@ -2,7 +2,7 @@
 
 use alloy_primitives::U256;
 
-use super::Sync;
+use super::{Presync, Sync};
 use crate::{
     effect::{Effect, Time},
     hash::BlockHash,
@@ -22,13 +22,6 @@ impl Sync {
         better
     }
 
-    /// Whether a peer's answer with headers is awaited.
-    pub fn awaits_headers(&self, peer: Peer) -> bool {
-        self.peers
-            .get(&peer)
-            .is_some_and(|state| state.headers_deadline_ms.is_some())
-    }
-
     /// Asks a peer for headers after the locator, unless it is busy with that.
     pub fn ask_headers(
         &mut self,
@@ -46,6 +39,37 @@ impl Sync {
                 to: peer,
                 request: Request::Headers(locator),
             });
+        }
+    }
+
+    /// Headers came from a peer; `false` if it owed us none.
+    pub fn headers_came(&mut self, peer: Peer, _now: Time) -> bool {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return false;
+        };
+        state.headers_deadline_ms.take().is_some()
+    }
+
+    /// Whether an answer to an older question may still come from a peer; if so, it has.
+    pub fn owes_old_headers(&mut self, _peer: Peer) -> bool {
+        false
+    }
+
+    /// The chain that a peer is showing us.
+    pub fn presync(&self, peer: Peer) -> Option<&Presync> {
+        self.peers.get(&peer)?.presync.as_deref()
+    }
+
+    /// Takes out the chain that a peer is showing us.
+    pub fn take_presync(&mut self, peer: Peer) -> Option<Presync> {
+        let state = self.peers.get_mut(&peer)?;
+        state.presync.take().map(|presync| *presync)
+    }
+
+    /// Keeps the chain that a peer is showing us, for as long as it is connected.
+    pub fn keep_presync(&mut self, peer: Peer, presync: Presync) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.presync = Some(Box::new(presync));
         }
     }
 }

@@ -6,13 +6,18 @@
 mod bodies;
 mod headers;
 mod peer;
+mod presync;
 mod serve;
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::U256;
 
-pub use self::{peer::PeerSummary, serve::serve};
+pub use self::{
+    peer::PeerSummary,
+    presync::{PassError, Presync},
+    serve::serve,
+};
 
 use self::{bodies::Flight, peer::PeerState};
 use crate::{

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::U256;
 
-use super::bodies::Wanted;
+use super::{Presync, bodies::Wanted};
 use crate::{
     effect::Time,
     hash::BlockHash,
@@ -40,6 +40,8 @@ pub(super) struct PeerState {
     pub(super) headers_deadline_ms: Option<u64>,
     /// The chain work that its headers have led to since its last status.
     pub(super) headers_reach: U256,
+    /// A chain it shows us before we keep it.
+    pub(super) presync: Option<Box<Presync>>,
     pub(super) requests: usize,
     /// Blocks it answered without, until its next status.
     pub(super) lacks: BTreeSet<BlockHash>,
@@ -62,6 +64,7 @@ impl PeerState {
             points: 0,
             headers_deadline_ms: None,
             headers_reach: U256::ZERO,
+            presync: None,
             requests: 0,
             lacks: BTreeSet::new(),
             status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
