@@ -37,8 +37,23 @@ pub enum Input {
         /// The block.
         block: CheckedBlock,
     },
-    /// A request for blocks has been answered in whole, or any request has failed.
+    /// A request for blocks has been answered in whole, or the answer to any could not be read.
     Answered {
+        /// Who was asked.
+        from: Peer,
+        /// What had been asked.
+        request: Request,
+    },
+    /// A request that did not reach its peer, because a queue was full or the connection gone, or
+    /// that the peer declined: nothing is held against it.
+    Unserved {
+        /// Who was to be asked.
+        to: Peer,
+        /// What had been asked.
+        request: Request,
+    },
+    /// A request that the connection has given up waiting for.
+    Unanswered {
         /// Who was asked.
         from: Peer,
         /// What had been asked.

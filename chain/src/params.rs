@@ -94,8 +94,18 @@ pub const GOSSIP_BYTES_MAX: usize = SPEC_BLOCK_BYTES_MAX as usize + 1_024;
 pub const DOWNLOAD_WINDOW: usize = 256;
 /// Requests for blocks under way with one peer.
 pub const REQUESTS_PER_PEER: usize = 4;
-/// Seconds until an unanswered request is given to another peer.
-pub const REQUEST_TIMEOUT_SECS: u64 = 10;
+/// Blocks in one of our own requests, of a peer that has not stalled.
+pub const BLOCKS_PER_REQUEST: usize = BLOCKS_MAX / 2;
+/// Milliseconds that a peer may owe us an answer before it has shown how quick it is.
+pub const PATIENCE_MIN_MS: u64 = 2_000;
+/// Milliseconds that the slowest peer may owe us an answer.
+pub const PATIENCE_MAX_MS: u64 = 64_000;
+/// Milliseconds in which a peer that let us wait is not asked for blocks.
+pub const STALL_REST_MS: u64 = 10_000;
+/// Milliseconds in which a peer is not asked again after it declined, or our own queue was full.
+pub const UNSERVED_REST_MS: u64 = 2_000;
+/// Milliseconds between two ticks that mean we were asleep.
+pub const CLOCK_JUMP_MS: u64 = 5_000;
 /// Seconds between two looks at a peer's status.
 pub const STATUS_INTERVAL_SECS: u64 = 10;
 /// Requests a peer may make in one refill of its budget.

@@ -47,6 +47,7 @@ mod codec;
 mod laws;
 mod node_execution;
 mod node_forks;
+mod node_peers;
 mod node_pool;
 mod node_presync;
 mod node_reorgs;

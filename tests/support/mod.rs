@@ -6,3 +6,4 @@ pub mod builder;
 pub mod ledger;
 pub mod net;
 pub mod shell;
+pub mod timed;

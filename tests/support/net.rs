@@ -2,7 +2,7 @@
 //!
 //! Node `i` is `Peer(i)` to all others. A link can be dead: what is sent over it is lost.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chain::{
     CheckedBlock, CheckedHeader, CheckedTransaction, Gossip, Input, Peer, Request, Response, Store,
@@ -14,6 +14,7 @@ use super::shell::Shell;
 enum Message {
     Request(Vec<u8>),
     Response { request: Request, bytes: Vec<u8> },
+    Declined { request: Request },
     Block(Vec<u8>),
 }
 
@@ -23,10 +24,13 @@ pub struct Net {
     /// Nodes that never answer a request.
     pub silent: BTreeSet<usize>,
     queue: VecDeque<(usize, usize, Message)>,
+    /// Requests that wait for an answer: who asked what.
+    tickets: BTreeMap<Ticket, (usize, Request)>,
     /// Requests sent, by sender and receiver.
     pub requests: Vec<(usize, usize, Request)>,
     /// Blocks forwarded or announced over a link.
     pub gossiped: usize,
+    delivered: u64,
 }
 
 impl Net {
@@ -35,8 +39,10 @@ impl Net {
             nodes,
             silent: BTreeSet::new(),
             queue: VecDeque::new(),
+            tickets: BTreeMap::new(),
             requests: Vec::new(),
             gossiped: 0,
+            delivered: 0,
         }
     }
 
@@ -61,13 +67,15 @@ impl Net {
         }
     }
 
-    /// Time passes for all.
+    /// Time passes for all, second by second.
     pub fn pass(&mut self, secs: u64) {
-        for node in 0..self.nodes.len() {
-            self.nodes[node].pass(secs);
-            self.collect(node);
+        for _ in 0..secs {
+            for node in 0..self.nodes.len() {
+                self.nodes[node].pass(1);
+                self.collect(node);
+            }
+            self.run();
         }
-        self.run();
     }
 
     /// A node mines a block; the others hear of it.
@@ -92,9 +100,14 @@ impl Net {
             let status = shell.node.status(shell.now);
             let response = serve(&request, &status, &shell.node.pool(), &db).unwrap();
             let bytes = response.encode();
-            let to = ticket.0 as usize;
+            let (to, _) = self.tickets.remove(&ticket).unwrap();
             self.queue
                 .push_back((node, to, Message::Response { request, bytes }));
+        }
+        for ticket in out.declined {
+            let (to, request) = self.tickets.remove(&ticket).unwrap();
+            self.queue
+                .push_back((node, to, Message::Declined { request }));
         }
         for block in out.blocks {
             self.gossip(node, None, &block.to_block().encode());
@@ -120,13 +133,18 @@ impl Net {
         match message {
             Message::Request(_) if self.silent.contains(&to) => {}
             Message::Request(bytes) => {
-                let ticket = Ticket(from as u64);
+                let ticket = Ticket(self.delivered);
+                self.delivered += 1;
                 let request = Request::decode(&bytes).unwrap();
+                self.tickets.insert(ticket, (from, request.clone()));
                 shell.input(Input::Request {
                     from: peer,
                     ticket,
                     request,
                 });
+            }
+            Message::Declined { request } => {
+                shell.input(Input::Unserved { to: peer, request });
             }
             Message::Response { request, bytes } => {
                 take_response(shell, peer, request, Response::decode(&bytes).unwrap());

@@ -198,8 +198,15 @@ impl Shell {
         lists.flatten().collect()
     }
 
-    /// Lets time pass, in whole seconds.
+    /// Lets time pass, in whole seconds, a tick in each.
     pub fn pass(&mut self, secs: u64) {
+        for _ in 0..secs {
+            self.sleep(1);
+        }
+    }
+
+    /// Lets time pass without a tick but at its end.
+    pub fn sleep(&mut self, secs: u64) {
         self.now.unix_secs += secs;
         self.now.monotonic_ms += secs * 1_000;
         self.input(Input::Tick);

@@ -206,9 +206,8 @@ impl<E: Execution> Node<E> {
     /// An answer that does not go on where the last one ended: to an older question, or the peer
     /// has changed its chain, or it leads us round in circles.
     fn take_other(&mut self, from: Peer, presync: Presync, step: &mut Step<'_>) {
-        if self.sync.owes_old_headers(from) {
+        if self.sync.were_late(from, step.now) {
             self.sync.keep_presync(from, presync);
-            self.ask_headers(from, step);
         } else {
             self.charge(Some(from), Fault::NoProgress, step);
         }

@@ -193,6 +193,8 @@ impl<E: Execution> Node<E> {
             Input::Headers { from, headers } => self.take_headers(from, &headers, step),
             Input::Status { from, status } => self.take_status(from, &status, step),
             Input::Answered { from, request } => self.take_answered(from, &request, step),
+            Input::Unserved { to, request } => self.take_unserved(to, &request, step),
+            Input::Unanswered { from, request } => self.take_unanswered(from, &request, step),
             Input::Refused { from, hash, fault } => {
                 self.take_refused(from, hash, fault, step);
                 return Ok(Verdict::Reject);

@@ -71,6 +71,20 @@ impl<E: Execution> Node<E> {
             .ask_blocks(&self.forest, step.now, &mut step.effects);
     }
 
+    pub(super) fn take_unserved(&mut self, to: Peer, request: &Request, step: &mut Step<'_>) {
+        self.sync.unserved(to, request, step.now);
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
+    pub(super) fn take_unanswered(&mut self, from: Peer, request: &Request, step: &mut Step<'_>) {
+        if self.sync.unanswered(from, request, step.now) {
+            self.charge(Some(from), Fault::Timeout, step);
+        }
+        self.sync
+            .ask_blocks(&self.forest, step.now, &mut step.effects);
+    }
+
     /// What failed the stateless check: its sender pays, and another peer is asked at once.
     pub(super) fn take_refused(
         &mut self,

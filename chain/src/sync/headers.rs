@@ -7,7 +7,6 @@ use crate::{
     effect::{Effect, Time},
     hash::BlockHash,
     message::{Peer, Request},
-    params::REQUEST_TIMEOUT_SECS,
 };
 
 impl Sync {
@@ -33,8 +32,8 @@ impl Sync {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
-        if state.headers_deadline_ms.is_none() {
-            state.headers_deadline_ms = Some(now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000);
+        if !state.headers.runs() {
+            state.headers.start(now);
             out.push(Effect::Send {
                 to: peer,
                 request: Request::Headers(locator),
@@ -42,17 +41,53 @@ impl Sync {
         }
     }
 
-    /// Headers came from a peer; `false` if it owed us none.
-    pub fn headers_came(&mut self, peer: Peer, _now: Time) -> bool {
+    /// Headers came from a peer; `false` if it owed us none, not even late ones.
+    pub fn headers_came(&mut self, peer: Peer, now: Time) -> bool {
         let Some(state) = self.peers.get_mut(&peer) else {
             return false;
         };
-        state.headers_deadline_ms.take().is_some()
+        if state.headers.runs() {
+            state.headers.answered(now);
+            state.delivered();
+            return true;
+        }
+        let is_late = state.late_headers > 0;
+        state.late_headers = state.late_headers.saturating_sub(1);
+        is_late
     }
 
-    /// Whether an answer to an older question may still come from a peer; if so, it has.
-    pub fn owes_old_headers(&mut self, _peer: Peer) -> bool {
-        false
+    /// Headers came that do not fit the last question. Whether they may be the answer to one that
+    /// was given up; then the answer to the last one is still owed.
+    pub fn were_late(&mut self, peer: Peer, now: Time) -> bool {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return false;
+        };
+        let were_late = state.late_headers > 0;
+        if were_late {
+            state.late_headers -= 1;
+            state.headers.start(now);
+        }
+        were_late
+    }
+
+    /// A question for headers is over without headers.
+    pub(super) fn headers_ended(&mut self, peer: Peer) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            if state.headers.runs() {
+                state.headers.stop();
+            } else {
+                state.late_headers = state.late_headers.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A peer owes headers for too long. They are welcome when they come.
+    pub(super) fn headers_stalled(&mut self, peer: Peer) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.headers.stalled();
+            state.stalls = state.stalls.saturating_add(1);
+            state.late_headers = state.late_headers.saturating_add(1);
+        }
     }
 
     /// The chain that a peer is showing us.

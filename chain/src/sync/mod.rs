@@ -8,6 +8,7 @@ mod headers;
 mod peer;
 mod presync;
 mod serve;
+mod timer;
 
 use std::collections::BTreeMap;
 
@@ -19,15 +20,12 @@ pub use self::{
     serve::serve,
 };
 
-use self::{bodies::Flight, peer::PeerState};
+use self::{bodies::Flight, peer::PeerState, timer::Timer};
 use crate::{
     effect::{Fault, Time},
     hash::BlockHash,
     message::{Peer, Request, Status},
-    params::{
-        DOWNLOAD_WINDOW, PEERS_MAX, REQUEST_BUDGET, REQUEST_BUDGET_SECS, REQUEST_TIMEOUT_SECS,
-        STATUS_INTERVAL_SECS,
-    },
+    params::{CLOCK_JUMP_MS, PEERS_MAX, STATUS_INTERVAL_SECS, UNSERVED_REST_MS},
 };
 
 /// What is under way with all peers.
@@ -35,6 +33,7 @@ use crate::{
 pub struct Sync {
     peers: BTreeMap<Peer, PeerState>,
     flights: BTreeMap<BlockHash, Flight>,
+    last_tick_ms: Option<u64>,
 }
 
 impl Sync {
@@ -90,68 +89,127 @@ impl Sync {
         }
     }
 
-    /// A request is over. Blocks that did not come will be asked of others.
+    /// A request is over: answered, or given up by the peer. Blocks that did not come will be
+    /// asked of others.
     pub fn answered(&mut self, peer: Peer, request: &Request, now: Time) {
-        let Some(state) = self.peers.get_mut(&peer) else {
-            return;
-        };
         match request {
-            Request::Headers(_) => state.headers_deadline_ms = None,
-            Request::Blocks(hashes) => {
-                state.requests = state.requests.saturating_sub(1);
-                for hash in hashes {
-                    if self
-                        .flights
-                        .get(hash)
-                        .is_some_and(|flight| flight.peer == peer)
-                    {
-                        self.flights.remove(hash);
-                        state.lacks.insert(*hash);
-                    }
-                }
-                if state.lacks.len() > DOWNLOAD_WINDOW {
-                    state.lacks.clear();
-                    state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
-                }
-            }
+            Request::Headers(_) => self.headers_ended(peer),
+            Request::Blocks(hashes) => self.blocks_answered(peer, hashes, now),
             Request::Status(_) | Request::Transactions(_) | Request::Addresses => {}
         }
     }
 
-    /// Time-outs, refills, and a point forgiven from time to time. Returns peers whose status is
+    /// A request did not reach the peer, or it had too much to do: it says nothing about what the
+    /// peer has, and is made again after a while.
+    pub fn unserved(&mut self, peer: Peer, request: &Request, now: Time) {
+        match request {
+            Request::Headers(_) => self.headers_ended(peer),
+            Request::Blocks(hashes) => {
+                self.end_request(peer, hashes);
+            }
+            Request::Status(_) => {}
+            Request::Transactions(_) | Request::Addresses => return,
+        }
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let again_ms = now.monotonic_ms.saturating_add(UNSERVED_REST_MS);
+        if let Request::Blocks(_) = request {
+            state.rest_until_ms = state.rest_until_ms.max(again_ms);
+            if state.requests.is_empty() {
+                state.bodies.stop();
+            }
+        } else {
+            // Headers are asked for by what its status says.
+            state.status_due_ms = state.status_due_ms.min(again_ms);
+        }
+    }
+
+    /// The connection gave up waiting for an answer. Whether that is a stall, and not known
+    /// already.
+    pub fn unanswered(&mut self, peer: Peer, request: &Request, now: Time) -> bool {
+        let Some(state) = self.peers.get(&peer) else {
+            return false;
+        };
+        match request {
+            Request::Headers(_) => {
+                let is_stall = state.headers.runs();
+                if is_stall {
+                    self.headers_stalled(peer);
+                }
+                self.headers_ended(peer);
+                is_stall
+            }
+            Request::Blocks(hashes) => {
+                let is_stall = state.requests.contains(hashes);
+                if is_stall {
+                    self.bodies_stalled(peer, now);
+                }
+                is_stall
+            }
+            Request::Status(_) | Request::Transactions(_) | Request::Addresses => false,
+        }
+    }
+
+    /// Stalls, refills, and a point forgiven from time to time. Returns peers whose status is
     /// due, and peers that let us wait.
     pub fn tick(&mut self, now: Time) -> (Vec<Peer>, Vec<Peer>) {
-        let mut late: Vec<Peer> = Vec::new();
-        self.flights.retain(|_, flight| {
-            let in_time = flight.deadline_ms > now.monotonic_ms;
-            if !in_time && !late.contains(&flight.peer) {
-                late.push(flight.peer);
-            }
-            in_time
-        });
+        let last_ms = self.last_tick_ms.replace(now.monotonic_ms);
+        let gap_ms = now
+            .monotonic_ms
+            .saturating_sub(last_ms.unwrap_or(now.monotonic_ms));
+        if gap_ms > CLOCK_JUMP_MS {
+            self.woke_up(now);
+        }
+        let late = self.stalled(now);
         let mut due = Vec::new();
         for (peer, state) in &mut self.peers {
-            if late.contains(peer) {
-                state.rest_until_ms = now.monotonic_ms + REQUEST_TIMEOUT_SECS * 1000;
-            }
-            if state
-                .headers_deadline_ms
-                .is_some_and(|deadline| deadline <= now.monotonic_ms)
-            {
-                state.headers_deadline_ms = None;
-                late.push(*peer);
-            }
             if state.status_due_ms <= now.monotonic_ms {
                 state.status_due_ms = now.monotonic_ms + STATUS_INTERVAL_SECS * 1000;
+                // What it lacked it may have by now.
+                state.lacks.clear();
                 due.push(*peer);
             }
             if state.refill_due_ms <= now.monotonic_ms {
-                state.refill_due_ms = now.monotonic_ms + REQUEST_BUDGET_SECS * 1000;
-                state.budget = REQUEST_BUDGET;
-                state.points = state.points.saturating_sub(1);
+                state.refill(now);
             }
         }
         (due, late)
+    }
+
+    /// Threat X1: nobody let us wait while we were asleep, and much may have happened.
+    fn woke_up(&mut self, now: Time) {
+        for state in self.peers.values_mut() {
+            state.headers.restart(now);
+            state.bodies.restart(now);
+            state.status_due_ms = now.monotonic_ms;
+        }
+        for flight in self.flights.values_mut() {
+            flight.since_ms = now.monotonic_ms;
+        }
+    }
+
+    /// Ends what peers owe for too long; returns these peers.
+    fn stalled(&mut self, now: Time) -> Vec<Peer> {
+        let over = |timer: fn(&PeerState) -> &Timer| -> Vec<Peer> {
+            let late = self
+                .peers
+                .iter()
+                .filter(|(_, state)| timer(state).is_over(now));
+            late.map(|(peer, _)| *peer).collect()
+        };
+        let (headers, bodies) = (over(|state| &state.headers), over(|state| &state.bodies));
+        for peer in &headers {
+            self.headers_stalled(*peer);
+        }
+        for peer in &bodies {
+            self.bodies_stalled(*peer, now);
+        }
+        let mut late = headers;
+        late.extend(bodies);
+        late.sort_unstable();
+        late.dedup();
+        late
     }
 
     /// What is known of every peer.

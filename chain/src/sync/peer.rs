@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::U256;
 
-use super::{Presync, bodies::Wanted};
+use super::{Presync, bodies::Wanted, timer::Timer};
 use crate::{
     effect::Time,
     hash::BlockHash,
     message::{Peer, Status},
-    params::{REQUEST_BUDGET, REQUEST_BUDGET_SECS, REQUESTS_PER_PEER, STATUS_INTERVAL_SECS},
+    params::{
+        BLOCKS_PER_REQUEST, REQUEST_BUDGET, REQUEST_BUDGET_SECS, REQUESTS_PER_PEER,
+        STATUS_INTERVAL_SECS,
+    },
 };
 
 /// What we know of a peer, for those who look.
@@ -37,12 +40,22 @@ pub(super) struct PeerState {
     /// Chain work it claims; `None` before its first status.
     pub(super) chain_work: Option<U256>,
     pub(super) points: u32,
-    pub(super) headers_deadline_ms: Option<u64>,
+    /// For an answer with headers.
+    pub(super) headers: Timer,
+    /// Questions for headers that were given up and may yet be answered.
+    pub(super) late_headers: u32,
     /// The chain work that its headers have led to since its last status.
     pub(super) headers_reach: U256,
     /// A chain it shows us before we keep it.
     pub(super) presync: Option<Box<Presync>>,
-    pub(super) requests: usize,
+    /// For answers with blocks.
+    pub(super) bodies: Timer,
+    /// Requests for blocks under way.
+    pub(super) requests: Vec<Vec<BlockHash>>,
+    /// Blocks it is asked for at a time.
+    pub(super) appetite: usize,
+    /// Times that it let us wait since its last answer.
+    pub(super) stalls: u32,
     /// Blocks it answered without, until its next status.
     pub(super) lacks: BTreeSet<BlockHash>,
     pub(super) status_due_ms: u64,
@@ -62,10 +75,14 @@ impl PeerState {
             clock_ahead_secs: None,
             chain_work: None,
             points: 0,
-            headers_deadline_ms: None,
+            headers: Timer::new(),
+            late_headers: 0,
             headers_reach: U256::ZERO,
             presync: None,
-            requests: 0,
+            bodies: Timer::new(),
+            requests: Vec::new(),
+            appetite: BLOCKS_PER_REQUEST,
+            stalls: 0,
             lacks: BTreeSet::new(),
             status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
             quiet_until_ms: 0,
@@ -83,17 +100,41 @@ impl PeerState {
             chain_work: self.chain_work,
             clock_ahead_secs: self.clock_ahead_secs,
             points: self.points,
-            requests: self.requests + usize::from(self.headers_deadline_ms.is_some()),
+            requests: self.requests.len() + usize::from(self.headers.runs()),
         }
     }
 
     pub(super) fn is_idle(&self, now: Time) -> bool {
-        self.requests < REQUESTS_PER_PEER && self.rest_until_ms <= now.monotonic_ms
+        // One that let us wait has to answer one question before it is asked several.
+        let most = if self.stalls == 0 {
+            REQUESTS_PER_PEER
+        } else {
+            1
+        };
+        self.requests.len() < most && self.rest_until_ms <= now.monotonic_ms
+    }
+
+    /// It has answered: it is not stalling, and is asked for more at a time.
+    pub(super) fn delivered(&mut self) {
+        self.stalls = 0;
+        self.appetite = (self.appetite * 2).min(BLOCKS_PER_REQUEST);
     }
 
     pub(super) fn may_have(&self, wanted: &Wanted) -> bool {
         self.chain_work
             .is_some_and(|chain_work| chain_work >= wanted.chain_work)
             && !self.lacks.contains(&wanted.hash)
+            && wanted
+                .slowness
+                .is_none_or(|slowness| self.bodies.slowness() < slowness)
+    }
+
+    /// A new budget. A point is forgiven, unless it still lets us wait.
+    pub(super) fn refill(&mut self, now: Time) {
+        self.refill_due_ms = now.monotonic_ms + REQUEST_BUDGET_SECS * 1000;
+        self.budget = REQUEST_BUDGET;
+        if self.stalls == 0 {
+            self.points = self.points.saturating_sub(1);
+        }
     }
 }

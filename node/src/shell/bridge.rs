@@ -149,22 +149,24 @@ impl Running {
         self.bridge.inbox.send(Message::Input(input)).await.is_ok()
     }
 
-    /// A request without an answer is over; an unreadable answer is its sender's fault.
+    /// A request without an answer is over. An unreadable answer is its sender's fault, and so is
+    /// silence; that a request did not arrive or was declined is not.
     async fn take_failure(&self, peer: Peer, request: Request, reason: Failure) -> bool {
-        if reason == Failure::Malformed {
-            let fault = Fault::Malformed;
-            self.input(Input::Refused {
-                from: peer,
-                hash: None,
-                fault,
-            })
-            .await;
-        }
-        self.input(Input::Answered {
-            from: peer,
-            request,
-        })
-        .await
+        let from = peer;
+        let input = match reason {
+            Failure::Malformed => {
+                let fault = Fault::Malformed;
+                let hash = None;
+                self.input(Input::Refused { from, hash, fault }).await;
+                Input::Answered { from, request }
+            }
+            Failure::Unsupported => Input::Answered { from, request },
+            Failure::Timeout => Input::Unanswered { from, request },
+            Failure::Declined | Failure::Closed | Failure::Busy => {
+                Input::Unserved { to: peer, request }
+            }
+        };
+        self.input(input).await
     }
 
     /// Runs a check on rayon's threads; what it gives goes to the core in its order.
@@ -241,7 +243,7 @@ impl Running {
                 if self.bridge.network.try_send(command).is_ok() {
                     self.requests.insert(id, request);
                 } else {
-                    self.input(Input::Answered { from: to, request }).await;
+                    self.input(Input::Unserved { to, request }).await;
                 }
             }
             Outgoing::Serve { ticket, request } => self.serve(ticket, request),
