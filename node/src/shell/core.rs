@@ -353,8 +353,8 @@ impl<S: Store> Running<S> {
             return;
         };
         self.core.metrics.dropped.inc();
-        if let Outgoing::Send { to: from, request } = error.into_inner() {
-            let input = Input::Answered { from, request };
+        if let Outgoing::Send { to, request } = error.into_inner() {
+            let input = Input::Unserved { to, request };
             self.own_inputs.push_back(input);
         }
     }
