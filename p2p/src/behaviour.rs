@@ -16,23 +16,28 @@ use libp2p::{
     },
     dns, identify,
     identity::Keypair,
-    memory_connection_limits, noise, ping, quic,
+    mdns, memory_connection_limits, noise, ping, quic,
     request_response::{self, ProtocolSupport},
-    swarm::{NetworkBehaviour, dial_opts::DialOpts, dial_opts::PeerCondition},
+    swarm::{
+        NetworkBehaviour, behaviour::toggle::Toggle, dial_opts::DialOpts, dial_opts::PeerCondition,
+    },
     tcp, yamux,
 };
 
 use crate::{
     Config, StartError,
     address::Target,
+    bans::Bans,
     codec::{MessageCodec, SpecCodec},
     gate::Gate,
     gossip::{self, Gossipsub, Topics},
     limits::{
-        CONNECT_TIMEOUT, CONNECTIONS_PER_PEER, IDLE_TIMEOUT, MUXER_STREAMS_MAX,
+        CONNECT_TIMEOUT, CONNECTIONS_PER_PEER, IDLE_TIMEOUT, LEAVING_MAX, MUXER_STREAMS_MAX,
         PENDING_INBOUND_MAX, PENDING_OUTBOUND_MAX, PING_INTERVAL, QUIC_CONNECTION_BYTES_MAX,
         QUIC_STREAM_BYTES_MAX, REQUEST_TIMEOUT, SPECS_PER_PEER, STREAMS_PER_CONNECTION,
     },
+    places::Places,
+    reach::Reach,
 };
 
 /// The protocol that serves the chain spec; the same in all networks.
@@ -48,6 +53,7 @@ pub(crate) struct Behaviour {
     memory: memory_connection_limits::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    lan: Toggle<mdns::tokio::Behaviour>,
     pub gossip: Gossipsub,
     pub messages: request_response::Behaviour<MessageCodec>,
     pub spec: request_response::Behaviour<SpecCodec>,
@@ -58,25 +64,29 @@ pub(crate) fn network_name(tag: &str) -> String {
     format!("{PREFIX}{tag}/{PROTOCOL_VERSION}")
 }
 
-/// A swarm for a node, not yet listening, and perhaps a warning.
+/// A swarm for a node, not yet listening, and warnings.
 pub(crate) fn swarm(
     config: &Config,
     topics: &Topics,
-) -> Result<(Swarm<Behaviour>, Option<String>), StartError> {
+) -> Result<(Swarm<Behaviour>, Vec<String>), StartError> {
     let key = config.identity.keypair();
     let name = network_name(&config.tag);
     let protocol = StreamProtocol::try_from_owned(name.clone()).expect("it begins with a slash");
     let version = concat!("lignum/", env!("CARGO_PKG_VERSION"));
     let identify = identify::Config::new(name, key.public())
         .with_agent_version(version.to_string())
-        // Addresses that peers claim are not dialled, so none are remembered.
+        // What peers claim is for the book, which has its own limits.
         .with_cache_size(0);
+    let seed = config.identity.seed();
+    let places = Places::new(config.max_inbound, config.max_inbound_per_group, seed);
+    let (lan, no_lan) = lan(config);
     let behaviour = Behaviour {
-        gate: Gate::new(config.loopback_only, config.max_inbound_per_group),
+        gate: Gate::new(config.reach(), places, Bans::new(config.ban_secs())),
         limits: connection_limits::Behaviour::new(limits(config)),
         memory: memory_connection_limits::Behaviour::with_max_bytes(config.memory_bytes_max),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
+        lan,
         gossip: gossip::behaviour(topics).map_err(StartError::Gossip)?,
         messages: request_response::Behaviour::new(
             [(protocol, ProtocolSupport::Full)],
@@ -84,12 +94,28 @@ pub(crate) fn swarm(
         ),
         spec: spec(ProtocolSupport::Inbound, REQUEST_TIMEOUT),
     };
-    let (transport, warning) = transport(key, !config.loopback_only)?;
+    let (transport, no_names) = transport(key, !config.loopback_only)?;
     let id = key.public().to_peer_id();
     Ok((
         Swarm::new(transport, behaviour, id, swarm_config()),
-        warning,
+        no_names.into_iter().chain(no_lan).collect(),
     ))
+}
+
+/// The search for nodes in the local network, where the configuration asks for it. A machine on
+/// which that does not work can still dial, so that is no error but the text of a warning.
+fn lan(config: &Config) -> (Toggle<mdns::tokio::Behaviour>, Option<String>) {
+    if config.reach() != Reach::Lan {
+        return (None.into(), None);
+    }
+    let id = config.identity.keypair().public().to_peer_id();
+    match mdns::tokio::Behaviour::new(mdns::Config::default(), id) {
+        Ok(lan) => (Some(lan).into(), None),
+        Err(error) => {
+            let warning = format!("nodes in the local network are not found: {error}");
+            (None.into(), Some(warning))
+        }
+    }
 }
 
 /// The protocol for the chain spec, on one side of it.
@@ -118,7 +144,8 @@ fn limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_INBOUND_MAX))
         .with_max_pending_outgoing(Some(PENDING_OUTBOUND_MAX))
-        .with_max_established_incoming(Some(config.max_inbound))
+        // The gate counts the places; those who leave them need a moment.
+        .with_max_established_incoming(Some(config.max_inbound.saturating_add(LEAVING_MAX)))
         .with_max_established_outgoing(Some(config.max_outbound))
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER))
 }

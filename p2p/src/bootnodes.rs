@@ -168,9 +168,10 @@ fn wait(failures: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::address::parse;
+    use crate::reach::Reach;
 
     fn one(now: Instant) -> Bootnodes {
-        Bootnodes::new(vec![parse("127.0.0.1:7", true).unwrap()], now)
+        Bootnodes::new(vec![parse("127.0.0.1:7", Reach::Machine).unwrap()], now)
     }
 
     fn due(bootnodes: &Bootnodes, now: Instant) -> usize {

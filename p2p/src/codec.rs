@@ -35,6 +35,16 @@ pub(crate) enum Asked {
     Malformed(String),
 }
 
+/// An answer to a peer's question. Ours is encoded before it waits to be written, so that its
+/// bytes can be counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// What was read.
+    Response(Response),
+    /// What is written.
+    Bytes(Vec<u8>),
+}
+
 /// Requests and answers between nodes of one network.
 #[derive(Clone, Default)]
 pub(crate) struct MessageCodec;
@@ -46,7 +56,7 @@ pub(crate) struct SpecCodec;
 impl Codec for MessageCodec {
     type Protocol = StreamProtocol;
     type Request = Asked;
-    type Response = Response;
+    type Response = Answer;
 
     async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Asked>
     where
@@ -61,12 +71,14 @@ impl Codec for MessageCodec {
         Ok(decoded.map_or_else(|error| Asked::Malformed(error.to_string()), Asked::Request))
     }
 
-    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Answer>
     where
         T: AsyncRead + Unpin + Send,
     {
         let bytes = read_frame(io, RESPONSE_BYTES_MAX).await?;
-        Response::decode(&bytes).map_err(malformed)
+        Response::decode(&bytes)
+            .map(Answer::Response)
+            .map_err(malformed)
     }
 
     async fn write_request<T>(
@@ -88,12 +100,17 @@ impl Codec for MessageCodec {
         &mut self,
         _: &StreamProtocol,
         io: &mut T,
-        response: Response,
+        answer: Answer,
     ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write_frame(io, &response.encode(), RESPONSE_BYTES_MAX).await
+        match answer {
+            Answer::Bytes(bytes) => write_frame(io, &bytes, RESPONSE_BYTES_MAX).await,
+            Answer::Response(response) => {
+                write_frame(io, &response.encode(), RESPONSE_BYTES_MAX).await
+            }
+        }
     }
 }
 

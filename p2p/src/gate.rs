@@ -1,13 +1,11 @@
-//! Who is let in: loopback only on development networks, no unwanted peers, few from one place.
+//! Who is let in: within the network's reach, no unwanted peers, few from one place.
 //!
 //! A behaviour without a protocol, asked by libp2p before and after every handshake. A stranger
-//! cannot fill the inbound places from one network: connections count by /24 and /48. Bans are by
-//! peer id, end by themselves and are bounded in number; blocks last until they are lifted.
+//! cannot fill the inbound places from one network, nor push out a peer that is worth more. Bans
+//! are by peer id and IP, end by themselves and are bounded in number; blocks last until lifted.
 
 use std::{
-    collections::{HashMap, HashSet},
-    convert::Infallible,
-    net::IpAddr,
+    collections::{HashSet, VecDeque},
     task::{Context, Poll},
     time::Instant,
 };
@@ -22,69 +20,58 @@ use libp2p::{
 };
 
 use crate::{
-    address::{ip, is_loopback},
-    limits::{BAN_TIME, BANS_MAX},
+    address::ip,
+    bans::Bans,
+    clock::unix_secs,
+    places::{NoPlace, Places},
+    reach::Reach,
 };
 
 /// Why a connection was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// A development network stays on this machine.
-    #[error("this network is for this machine only, and {0} is not a loopback address")]
-    NotLoopback(Multiaddr),
-    /// We closed a connection to it a moment ago.
-    #[error("peer {0} was disconnected a moment ago")]
+    /// A development network stays on this machine or in its local network.
+    #[error("this network does not reach {0}")]
+    OutOfReach(Multiaddr),
+    /// It did something that is punished.
+    #[error("peer {0} is banned")]
     Banned(PeerId),
+    /// Somebody there did something that is punished.
+    #[error("peers at {0} are banned")]
+    BannedPlace(Multiaddr),
     /// The operator does not want it.
     #[error("peer {0} is blocked")]
     Blocked(PeerId),
-    /// Its neighbourhood holds its share already.
-    #[error("{max} inbound connections come from the same network already")]
-    Crowded {
-        /// The limit.
-        max: usize,
-    },
+    /// There is no room.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
 }
 
-/// The network that an address belongs to: /24 or /48.
+/// A peer that has to make room; to be disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Group([u8; 6]);
+pub(crate) struct Evicted(pub PeerId);
 
 /// The behaviour.
 pub(crate) struct Gate {
-    loopback_only: bool,
-    per_group_max: usize,
-    /// Bounded by the limit on inbound connections, which libp2p asks about in the same breath.
-    inbound: HashMap<ConnectionId, Group>,
-    bans: HashMap<PeerId, Instant>,
+    reach: Reach,
+    pub places: Places,
+    pub bans: Bans,
     blocked: HashSet<PeerId>,
+    /// Not yet told; no more than there are places.
+    evicted: VecDeque<PeerId>,
 }
 
 impl Gate {
-    /// A gate without bans.
-    pub(crate) fn new(loopback_only: bool, per_group_max: usize) -> Self {
-        let (inbound, bans, blocked) = Default::default();
+    /// A gate that blocks nobody.
+    pub(crate) fn new(reach: Reach, places: Places, bans: Bans) -> Self {
+        let (blocked, evicted) = Default::default();
         Self {
-            loopback_only,
-            per_group_max,
-            inbound,
+            reach,
+            places,
             bans,
             blocked,
+            evicted,
         }
-    }
-
-    /// Keeps a peer out for a while, in both directions.
-    pub(crate) fn ban(&mut self, peer: PeerId, now: Instant) {
-        self.bans.retain(|_, until| *until > now);
-        if self.bans.len() >= BANS_MAX && !self.bans.contains_key(&peer) {
-            let first = self
-                .bans
-                .iter()
-                .min_by_key(|(_, until)| **until)
-                .map(|(peer, _)| *peer);
-            first.map(|peer| self.bans.remove(&peer));
-        }
-        self.bans.insert(peer, now + BAN_TIME);
     }
 
     /// Refuses these from now on, and no others. Whether any was let in again.
@@ -95,61 +82,59 @@ impl Gate {
     }
 
     /// Whether a peer would be let in or dialled.
-    pub(crate) fn is_welcome(&self, peer: &PeerId) -> bool {
-        self.check_peer(*peer).is_ok()
+    pub(crate) fn is_welcome(&self, peer: &PeerId, now: u64) -> bool {
+        self.check_peer(*peer, now).is_ok()
     }
 
-    fn check_peer(&self, peer: PeerId) -> Result<(), Refusal> {
+    fn check_peer(&self, peer: PeerId, now: u64) -> Result<(), Refusal> {
         if self.blocked.contains(&peer) {
             return Err(Refusal::Blocked(peer));
         }
-        match self.bans.get(&peer) {
-            Some(until) if *until > Instant::now() => Err(Refusal::Banned(peer)),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_place(&self, address: &Multiaddr) -> Result<(), Refusal> {
-        if self.loopback_only && !is_loopback(address) {
-            return Err(Refusal::NotLoopback(address.clone()));
+        if self.bans.has(&peer, now) {
+            return Err(Refusal::Banned(peer));
         }
         Ok(())
     }
 
-    fn enter(&mut self, connection: ConnectionId, remote: &Multiaddr) -> Result<(), Refusal> {
-        self.check_place(remote)?;
-        let Some(group) = group(remote) else {
-            return Ok(());
-        };
-        let there = self
-            .inbound
-            .values()
-            .filter(|other| **other == group)
-            .count();
-        if there >= self.per_group_max {
-            return Err(Refusal::Crowded {
-                max: self.per_group_max,
-            });
+    fn check_reach(&self, address: &Multiaddr) -> Result<(), Refusal> {
+        if self.reach.covers(address) {
+            Ok(())
+        } else {
+            Err(Refusal::OutOfReach(address.clone()))
         }
-        self.inbound.insert(connection, group);
+    }
+
+    /// An inbound connection begins.
+    fn enter(
+        &mut self,
+        connection: ConnectionId,
+        remote: &Multiaddr,
+        now: u64,
+    ) -> Result<(), Refusal> {
+        self.check_reach(remote)?;
+        if ip(remote).is_some_and(|ip| self.bans.has_ip(ip, now)) {
+            return Err(Refusal::BannedPlace(remote.clone()));
+        }
+        Ok(self.places.enter(connection, remote)?)
+    }
+
+    /// An inbound connection's handshake is done.
+    fn admit(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        remote: &Multiaddr,
+    ) -> Result<(), Refusal> {
+        self.check_peer(peer, unix_secs())?;
+        let evicted = self.places.take(connection, peer, remote, Instant::now())?;
+        self.evicted.extend(evicted);
         Ok(())
     }
-}
-
-/// Addresses of this machine belong to no group: they are its owner's own.
-fn group(address: &Multiaddr) -> Option<Group> {
-    let mut group = [0; 6];
-    match ip(address)?.to_canonical() {
-        ip if ip.is_loopback() => return None,
-        IpAddr::V4(ip) => group[..3].copy_from_slice(&ip.octets()[..3]),
-        IpAddr::V6(ip) => group.copy_from_slice(&ip.octets()[..6]),
-    }
-    Some(Group(group))
 }
 
 impl NetworkBehaviour for Gate {
     type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = Infallible;
+    type ToSwarm = Evicted;
 
     fn handle_pending_inbound_connection(
         &mut self,
@@ -157,18 +142,19 @@ impl NetworkBehaviour for Gate {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.enter(connection, remote)
+        self.enter(connection, remote, unix_secs())
             .map_err(ConnectionDenied::new)
     }
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.check_peer(peer).map_err(ConnectionDenied::new)?;
+        self.admit(connection, peer, remote)
+            .map_err(ConnectionDenied::new)?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -181,9 +167,9 @@ impl NetworkBehaviour for Gate {
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         let places = addresses
             .iter()
-            .try_for_each(|address| self.check_place(address));
+            .try_for_each(|address| self.check_reach(address));
         places.map_err(ConnectionDenied::new)?;
-        peer.map_or(Ok(()), |peer| self.check_peer(peer))
+        peer.map_or(Ok(()), |peer| self.check_peer(peer, unix_secs()))
             .map_err(ConnectionDenied::new)?;
         Ok(Vec::new())
     }
@@ -196,8 +182,9 @@ impl NetworkBehaviour for Gate {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.check_place(address).map_err(ConnectionDenied::new)?;
-        self.check_peer(peer).map_err(ConnectionDenied::new)?;
+        self.check_reach(address).map_err(ConnectionDenied::new)?;
+        self.check_peer(peer, unix_secs())
+            .map_err(ConnectionDenied::new)?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -207,7 +194,7 @@ impl NetworkBehaviour for Gate {
             FromSwarm::ListenFailure(failure) => failure.connection_id,
             _ => return,
         };
-        self.inbound.remove(&gone);
+        self.places.leave(gone);
     }
 
     fn on_connection_handler_event(
@@ -219,8 +206,12 @@ impl NetworkBehaviour for Gate {
         match event {}
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
-        Poll::Pending
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Evicted, THandlerInEvent<Self>>> {
+        // What is queued here was queued in a callback of the swarm, which polls after it.
+        match self.evicted.pop_front() {
+            Some(peer) => Poll::Ready(ToSwarm::GenerateEvent(Evicted(peer))),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -228,69 +219,57 @@ impl NetworkBehaviour for Gate {
 mod tests {
     use super::*;
 
-    fn enter(gate: &mut Gate, connection: usize, remote: &str) -> Result<(), Refusal> {
-        gate.enter(
-            ConnectionId::new_unchecked(connection),
-            &remote.parse().unwrap(),
-        )
+    fn gate(reach: Reach) -> Gate {
+        Gate::new(reach, Places::new(8, 8, [7; 32]), Bans::new((60, 60)))
     }
 
-    #[test]
-    fn a_neighbourhood_gets_its_share_only() {
-        let mut gate = Gate::new(false, 2);
-        assert_eq!(enter(&mut gate, 1, "/ip4/10.0.0.1/tcp/1"), Ok(()));
-        assert_eq!(enter(&mut gate, 2, "/ip4/10.0.0.2/udp/1/quic-v1"), Ok(()));
-        let crowded = Err(Refusal::Crowded { max: 2 });
-        assert_eq!(enter(&mut gate, 3, "/ip4/10.0.0.3/tcp/1"), crowded);
-        assert_eq!(enter(&mut gate, 3, "/ip6/::ffff:10.0.0.3/tcp/1"), crowded);
-        assert_eq!(enter(&mut gate, 4, "/ip4/10.0.1.3/tcp/1"), Ok(()));
-        for connection in 5..20 {
-            assert_eq!(enter(&mut gate, connection, "/ip4/127.0.0.1/tcp/1"), Ok(()));
-        }
-    }
-
-    #[test]
-    fn a_place_is_given_back() {
-        let mut gate = Gate::new(false, 1);
-        assert_eq!(enter(&mut gate, 1, "/ip6/2001:db8:1::1/tcp/1"), Ok(()));
-        assert!(enter(&mut gate, 2, "/ip6/2001:db8:1:ffff::1/tcp/1").is_err());
-        gate.inbound.remove(&ConnectionId::new_unchecked(1));
-        assert_eq!(enter(&mut gate, 2, "/ip6/2001:db8:1:ffff::1/tcp/1"), Ok(()));
-    }
-
-    #[test]
-    fn only_this_machine_comes_in_on_a_development_network() {
-        let mut gate = Gate::new(true, 8);
-        assert_eq!(enter(&mut gate, 1, "/ip4/127.0.0.1/tcp/1"), Ok(()));
-        assert!(matches!(
-            enter(&mut gate, 2, "/ip4/192.168.0.9/tcp/1"),
-            Err(Refusal::NotLoopback(_))
-        ));
+    fn enter(gate: &mut Gate, remote: &str, now: u64) -> Result<(), Refusal> {
+        let connection = ConnectionId::new_unchecked(1);
+        gate.enter(connection, &remote.parse().unwrap(), now)
     }
 
     #[test]
     fn a_blocked_peer_is_refused_until_it_is_named_no_more() {
-        let mut gate = Gate::new(false, 8);
+        let mut gate = gate(Reach::World);
         let (one, two) = (PeerId::random(), PeerId::random());
         assert!(!gate.block(HashSet::from([one])));
-        assert_eq!(gate.check_peer(one), Err(Refusal::Blocked(one)));
+        assert_eq!(gate.check_peer(one, 0), Err(Refusal::Blocked(one)));
         assert!(!gate.block(HashSet::from([one, two])), "none was lifted");
         assert!(gate.block(HashSet::from([two])));
-        assert!(gate.is_welcome(&one) && !gate.is_welcome(&two));
+        assert!(gate.is_welcome(&one, 0) && !gate.is_welcome(&two, 0));
     }
 
     #[test]
-    fn bans_hold_end_and_are_bounded() {
-        let mut gate = Gate::new(false, 8);
-        let (now, peer) = (Instant::now(), PeerId::random());
-        gate.ban(peer, now);
-        assert_eq!(gate.check_peer(peer), Err(Refusal::Banned(peer)));
-        for _ in 0..BANS_MAX {
-            gate.ban(PeerId::random(), now + BAN_TIME / 2);
+    fn only_this_machine_comes_in_on_a_development_network() {
+        let mut gate = gate(Reach::Machine);
+        assert_eq!(enter(&mut gate, "/ip4/127.0.0.1/tcp/1", 0), Ok(()));
+        let far = enter(&mut gate, "/ip4/192.168.0.9/tcp/1", 0);
+        assert!(matches!(far, Err(Refusal::OutOfReach(_))));
+    }
+
+    #[test]
+    fn only_neighbours_come_in_on_a_local_network() {
+        let mut gate = gate(Reach::Lan);
+        for near in ["127.0.0.1", "192.168.0.9", "10.1.1.1", "169.254.0.7"] {
+            let entered = enter(&mut gate, &format!("/ip4/{near}/tcp/1"), 0);
+            assert_eq!(entered, Ok(()), "{near}");
         }
-        assert_eq!(gate.bans.len(), BANS_MAX);
-        assert_eq!(gate.check_peer(peer), Ok(()), "the oldest ban made room");
-        gate.ban(peer, now + BAN_TIME * 2);
-        assert_eq!(gate.bans.len(), 1, "ended bans are forgotten");
+        for far in ["8.8.8.8", "172.32.0.1"] {
+            let entered = enter(&mut gate, &format!("/ip4/{far}/tcp/1"), 0);
+            assert!(matches!(entered, Err(Refusal::OutOfReach(_))), "{far}");
+        }
+    }
+
+    #[test]
+    fn a_ban_closes_the_gate_to_a_peer_and_its_address() {
+        let (mut gate, peer) = (gate(Reach::World), PeerId::random());
+        let ip = "192.0.2.7".parse().ok();
+        gate.bans.ban(peer, ip, 100);
+        assert_eq!(gate.check_peer(peer, 159), Err(Refusal::Banned(peer)));
+        let entered = enter(&mut gate, "/ip4/192.0.2.7/tcp/9", 159);
+        assert!(matches!(entered, Err(Refusal::BannedPlace(_))));
+        assert_eq!(enter(&mut gate, "/ip4/192.0.2.8/tcp/9", 159), Ok(()));
+        assert_eq!(enter(&mut gate, "/ip4/192.0.2.7/tcp/9", 160), Ok(()));
+        assert!(gate.is_welcome(&peer, 160));
     }
 }

@@ -31,6 +31,13 @@ pub struct GossipToken {
     pub(crate) source: PeerId,
 }
 
+impl GossipToken {
+    /// Whether it came on the topic of blocks: [`message_id`] begins with that.
+    pub(crate) fn is_block(&self) -> bool {
+        self.id.0.first() == Some(&1)
+    }
+}
+
 /// The topics of one network.
 #[derive(Clone, Debug)]
 pub(crate) struct Topics {
@@ -156,6 +163,11 @@ mod tests {
         let id = |topic: &TopicHash, data: &[u8]| {
             message_id(&topics, &message(topic.clone(), data.to_vec()))
         };
+        let source = PeerId::random();
+        for (topic, is_block) in [(&blocks, true), (&transactions, false)] {
+            let id = id(topic, b"a");
+            assert_eq!(GossipToken { id, source }.is_block(), is_block);
+        }
         assert_eq!(id(&blocks, b"a"), id(&blocks, b"a"));
         assert_ne!(id(&blocks, b"a"), id(&blocks, b"b"));
         assert_ne!(id(&blocks, b"a"), id(&transactions, b"a"));

@@ -60,6 +60,11 @@ impl Identity {
         &self.0
     }
 
+    /// A secret for this node's choices, from which the key cannot be had.
+    pub(crate) fn seed(&self) -> [u8; 32] {
+        chain::hash::sha256(&[&b"lignum choices"[..], &self.secret()].concat())
+    }
+
     fn secret(&self) -> [u8; SECRET_BYTES] {
         let pair = self
             .0

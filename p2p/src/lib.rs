@@ -8,15 +8,25 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bans;
 mod behaviour;
+mod book;
+mod book_file;
 mod bootnodes;
+mod clock;
 mod codec;
+mod dialling;
 mod events;
+mod evict;
+mod exchange;
 mod gate;
 mod gossip;
 pub mod identity;
+mod keeper;
 mod limits;
 mod peers;
+mod places;
+mod reach;
 mod reports;
 mod requests;
 mod spec;

@@ -13,10 +13,18 @@ pub const GOSSIP_FRAME_BYTES_MAX: usize = GOSSIP_BYTES_MAX + 4 * 1024;
 pub const GOSSIP_QUEUE_PER_PEER: usize = 512;
 /// Requests under way in both directions on one connection.
 pub const STREAMS_PER_CONNECTION: usize = 32;
-/// Our requests under way with one peer: half of the streams, so that its own find room.
-pub const SENT_PER_PEER: usize = STREAMS_PER_CONNECTION / 2;
-/// Requests of peers that wait for an answer of ours, in all.
-pub const TICKETS_MAX: usize = 1_024;
+/// Requests of one peer that are under way, from its asking until its answer is written or given
+/// up; more are declined. A node in sync asks four times for blocks and once for each other thing.
+pub const ASKED_PER_PEER: usize = 8;
+/// Our requests under way with one peer: one less than it takes, since we may know first that an
+/// answer is here.
+pub const SENT_PER_PEER: usize = ASKED_PER_PEER - 1;
+/// Requests of peers that are under way, in all.
+pub const ASKED_MAX: usize = 512;
+/// Bytes of answers to one peer that wait to be written: four with blocks, and room to spare.
+pub const ANSWER_BYTES_PER_PEER: usize = 16 * 1024 * 1024;
+/// Bytes of answers to all peers that wait to be written.
+pub const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Seconds until a request without an answer is given up, on both sides.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Answers with the chain spec that one connected stranger gets.
@@ -46,8 +54,14 @@ pub const QUIC_CONNECTION_BYTES_MAX: u32 = 4 * 1024 * 1024;
 
 /// Peers remembered as banned; beyond it the ban that ends first is forgotten.
 pub const BANS_MAX: usize = 1_024;
-/// How long a peer that we disconnected is not let in nor dialled.
-pub const BAN_TIME: Duration = Duration::from_secs(60);
+/// The first ban of a peer and the longest, in seconds.
+pub const BAN_SECS: (u64, u64) = (600, 24 * 60 * 60);
+/// The same on a development network, whose peers are its owner's own.
+pub const BAN_SECS_DEV: (u64, u64) = (60, 60);
+/// Seconds after its end for which a ban still makes the next one longer.
+pub const BAN_MEMORY_SECS: u64 = 24 * 60 * 60;
+/// Connections beyond the inbound places, for evicted peers that are slow to go.
+pub const LEAVING_MAX: u32 = 8;
 /// Peer ids that the operator refuses.
 pub const BLOCKED_MAX: usize = 64;
 /// Time between two pings on a connection.
@@ -60,7 +74,31 @@ pub const REDIAL_MIN: Duration = Duration::from_secs(1);
 /// The longest wait before a bootnode is dialled again.
 pub const REDIAL_MAX: Duration = Duration::from_secs(30);
 /// Bytes of an address given as text.
-pub const ADDRESS_BYTES_MAX: usize = 512;
+pub const ADDRESS_TEXT_BYTES_MAX: usize = 512;
+
+/// Addresses in the book.
+pub const BOOK_MAX: usize = 1_024;
+/// Addresses in the book that peers from one neighbourhood have told.
+pub const BOOK_PER_SOURCE: usize = 64;
+/// Addresses of one peer id in the book: TCP and QUIC.
+pub const BOOK_PER_PEER: usize = 2;
+/// Bytes of the book's file.
+pub const BOOK_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The shortest time between two writings of the book.
+pub const BOOK_SAVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Seconds for which an address is told to others after its peer was last met there.
+pub const BOOK_RECENT_SECS: u64 = 24 * 60 * 60;
+/// The longest wait before an address of the book is dialled again, in seconds, without the up
+/// to a quarter that is added so that nodes do not dial in step.
+pub const BOOK_REDIAL_SECS_MAX: u64 = 600;
+/// Attempts to dial addresses of the book that are under way.
+pub const BOOK_DIALS_MAX: usize = 8;
+/// The least time between two answers with addresses to one peer.
+pub const ADDRESSES_INTERVAL: Duration = Duration::from_secs(600);
+/// How long after the first word of a peer it is asked for addresses: its status comes first.
+pub const ADDRESSES_DELAY: Duration = Duration::from_secs(1);
+/// A connection that has lasted this long ends the back-off of its address.
+pub const SETTLED: Duration = Duration::from_secs(60);
 
 /// Time between two looks at deadlines.
 pub const TICK: Duration = Duration::from_millis(250);

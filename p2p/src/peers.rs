@@ -10,9 +10,12 @@ use std::{
 };
 
 use chain::message::Peer;
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId};
 
-use crate::limits::{FOREIGN_LINGER, PING_INTERVAL, PROVE_TIMEOUT, SPECS_PER_PEER};
+use crate::limits::{
+    ADDRESSES_DELAY, ADDRESSES_INTERVAL, FOREIGN_LINGER, PING_INTERVAL, PROVE_TIMEOUT, SETTLED,
+    SPECS_PER_PEER,
+};
 
 /// What a connected peer id has shown so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +31,14 @@ enum Standing {
 #[derive(Debug)]
 struct Entry {
     standing: Standing,
-    address: String,
+    address: Multiaddr,
     inbound: bool,
+    since: Instant,
     specs: u8,
+    /// When it was last asked for addresses.
+    asked: Option<Instant>,
+    /// When it was last given addresses.
+    given: Option<Instant>,
     /// The last ping that was told, and when.
     ping: Option<(Duration, Instant)>,
 }
@@ -39,7 +47,7 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proved {
     pub peer: Peer,
-    pub address: String,
+    pub address: Multiaddr,
     pub inbound: bool,
     /// A ping that was answered before.
     pub rtt: Option<Duration>,
@@ -55,13 +63,16 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// A connection was opened; a second one changes nothing.
-    pub(crate) fn opened(&mut self, id: PeerId, address: String, inbound: bool, now: Instant) {
+    pub(crate) fn opened(&mut self, id: PeerId, address: Multiaddr, inbound: bool, now: Instant) {
         let standing = Standing::Stranger(now + PROVE_TIMEOUT);
         self.by_id.entry(id).or_insert(Entry {
             standing,
             address,
             inbound,
+            since: now,
             specs: 0,
+            asked: None,
+            given: None,
             ping: None,
         });
     }
@@ -109,7 +120,7 @@ impl Peers {
     }
 
     /// It spoke another network's protocol. Gives its address, for a stranger only.
-    pub(crate) fn mark_foreign(&mut self, id: &PeerId, now: Instant) -> Option<String> {
+    pub(crate) fn mark_foreign(&mut self, id: &PeerId, now: Instant) -> Option<Multiaddr> {
         let entry = self.by_id.get_mut(id)?;
         let Standing::Stranger(_) = entry.standing else {
             return None;
@@ -125,6 +136,37 @@ impl Peers {
         };
         let allowed = entry.specs < SPECS_PER_PEER;
         entry.specs = entry.specs.saturating_add(1);
+        allowed
+    }
+
+    /// Peers that we dialled and that are to be asked for addresses: once each, and where
+    /// `is_short` again after a while. They count as asked.
+    pub(crate) fn due_for_addresses(&mut self, is_short: bool, now: Instant) -> Vec<PeerId> {
+        let mut ids = Vec::new();
+        for (id, entry) in &mut self.by_id {
+            let is_due = match entry.asked {
+                None => entry.since + ADDRESSES_DELAY <= now,
+                Some(asked) => is_short && asked + ADDRESSES_INTERVAL <= now,
+            };
+            if is_due && !entry.inbound && matches!(entry.standing, Standing::Peer(_)) {
+                entry.asked = Some(now);
+                ids.push(*id);
+            }
+        }
+        ids
+    }
+
+    /// Whether it may have addresses once more.
+    pub(crate) fn take_addresses(&mut self, id: &PeerId, now: Instant) -> bool {
+        let Some(entry) = self.by_id.get_mut(id) else {
+            return false;
+        };
+        let allowed = entry
+            .given
+            .is_none_or(|given| given + ADDRESSES_INTERVAL <= now);
+        if allowed {
+            entry.given = Some(now);
+        }
         allowed
     }
 
@@ -155,7 +197,26 @@ impl Peers {
         self.by_id.contains_key(id)
     }
 
+    /// Where it is, and whether it dialled us.
+    pub(crate) fn place(&self, id: &PeerId) -> Option<(&Multiaddr, bool)> {
+        let entry = self.by_id.get(id)?;
+        Some((&entry.address, entry.inbound))
+    }
+
+    /// Where those are that we dialled.
+    pub(crate) fn outbound(&self) -> impl Iterator<Item = &Multiaddr> {
+        let dialled = self.by_id.values().filter(|entry| !entry.inbound);
+        dialled.map(|entry| &entry.address)
+    }
+
+    /// Whether it is a peer and has been for long enough to count as reliable.
+    pub(crate) fn has_settled(&self, id: &PeerId, now: Instant) -> bool {
+        let entry = self.by_id.get(id);
+        entry.is_some_and(|entry| entry.since + SETTLED <= now) && self.number(id).is_some()
+    }
+
     /// How many peers there are, strangers not counted.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.by_number.len()
     }
@@ -167,7 +228,7 @@ mod tests {
 
     fn open(peers: &mut Peers, now: Instant) -> PeerId {
         let id = PeerId::random();
-        peers.opened(id, "/ip4/127.0.0.1/tcp/1".into(), true, now);
+        peers.opened(id, "/ip4/127.0.0.1/tcp/1".parse().unwrap(), true, now);
         id
     }
 
@@ -190,7 +251,7 @@ mod tests {
         let id = open(&mut peers, now);
         let first = peers.prove(&id).unwrap().peer;
         peers.closed(&id);
-        peers.opened(id, String::new(), false, now);
+        peers.opened(id, Multiaddr::empty(), false, now);
         assert_ne!(peers.prove(&id).unwrap().peer, first);
     }
 
@@ -228,6 +289,40 @@ mod tests {
         let later = now + PING_INTERVAL;
         assert_eq!(peers.pinged(&id, rtt, later), Some(proved.peer));
         assert_eq!(peers.pinged(&id, rtt, later), None);
+    }
+
+    #[test]
+    fn addresses_are_asked_of_those_we_dialled_and_given_now_and_then() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let inbound = open(&mut peers, now);
+        let (stranger, peer) = (PeerId::random(), PeerId::random());
+        peers.opened(stranger, Multiaddr::empty(), false, now);
+        peers.opened(peer, Multiaddr::empty(), false, now);
+        for id in [inbound, peer] {
+            peers.prove(&id).unwrap();
+        }
+        assert_eq!(peers.due_for_addresses(true, now), []);
+        let (first, second) = (now + ADDRESSES_DELAY, now + ADDRESSES_INTERVAL * 2);
+        assert_eq!(peers.due_for_addresses(true, first), [peer]);
+        assert_eq!(peers.due_for_addresses(true, first), []);
+        assert_eq!(peers.due_for_addresses(false, second), []);
+        assert_eq!(peers.due_for_addresses(true, second), [peer]);
+        assert_eq!(peers.outbound().count(), 2);
+
+        assert!(peers.take_addresses(&inbound, now));
+        assert!(!peers.take_addresses(&inbound, first));
+        assert!(peers.take_addresses(&inbound, second));
+        assert!(!peers.take_addresses(&PeerId::random(), now));
+    }
+
+    #[test]
+    fn only_a_lasting_peer_has_settled() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let (stranger, peer) = (open(&mut peers, now), open(&mut peers, now));
+        peers.prove(&peer).unwrap();
+        assert!(!peers.has_settled(&peer, now));
+        assert!(peers.has_settled(&peer, now + SETTLED));
+        assert!(!peers.has_settled(&stranger, now + SETTLED));
     }
 
     #[test]

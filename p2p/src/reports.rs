@@ -6,18 +6,17 @@ use std::{sync::Arc, time::Instant};
 
 use chain::{
     effect::Verdict,
-    message::{Peer, Request, Response},
+    message::{Peer, Request},
 };
-use libp2p::{
-    PeerId, gossipsub, identify, ping, request_response as rr,
-    swarm::{ConnectionId, DialError, SwarmEvent},
-};
+use libp2p::{PeerId, gossipsub, identify, mdns, ping, request_response as rr, swarm::SwarmEvent};
 
 use crate::{
-    Event, Failure, GossipToken,
+    Event, Failure, GossipToken, address,
     behaviour::{self, BehaviourEvent, PREFIX, SPEC_PROTOCOL},
-    codec::{self, Asked},
+    codec::{self, Answer, Asked},
+    gate::Evicted,
     limits::TEXT_CHARS_MAX,
+    requests::Ended,
     start::Report,
     swarm::Task,
 };
@@ -34,12 +33,13 @@ impl Task {
                 endpoint,
                 ..
             } => {
-                let address = endpoint.get_remote_address().to_string();
-                self.peers
-                    .opened(peer_id, address, endpoint.is_listener(), now);
+                let (address, _) = address::split(endpoint.get_remote_address().clone());
+                let inbound = endpoint.is_listener();
+                self.peers.opened(peer_id, address.clone(), inbound, now);
                 self.bootnodes.established(connection_id, peer_id);
+                self.book_dials.remove(&connection_id);
                 if self.peers.number(&peer_id).is_some() {
-                    self.bootnodes.proved(&peer_id);
+                    self.met(peer_id, &address, inbound);
                 }
             }
             SwarmEvent::ConnectionClosed {
@@ -79,33 +79,20 @@ impl Task {
         }
     }
 
-    fn dial_failed(&mut self, connection: ConnectionId, error: &DialError, now: Instant) {
-        if let DialError::LocalPeerId { .. } = error {
-            return self.bootnodes.is_ourselves(connection);
-        }
-        match self.bootnodes.failed(connection, now) {
-            // At first, and then ever more rarely: a bootnode may be away for days.
-            Some((address, failures)) if failures.is_power_of_two() => {
-                self.warn(&format!(
-                    "bootnode {address} not reached: {}",
-                    behaviour::causes(error)
-                ));
-            }
-            Some(_) => {}
-            None => self.warn(&format!("not reached: {}", behaviour::causes(error))),
-        }
-    }
-
     fn behaviour(&mut self, event: BehaviourEvent, now: Instant) {
         match event {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.identified(peer_id, &info.protocols, now);
+                if self.peers.number(&peer_id).is_some() {
+                    self.listens(peer_id, &info.listen_addrs);
+                }
             }
             BehaviourEvent::Ping(ping::Event {
                 peer,
                 result: Ok(rtt),
                 ..
             }) => {
+                self.swarm.behaviour_mut().gate.places.pinged(&peer, rtt);
                 let peer = self.peers.pinged(&peer, rtt, now);
                 self.made.extend(peer.map(|peer| Event::Ping { peer, rtt }));
             }
@@ -123,6 +110,16 @@ impl Task {
                 tracing::debug!(%peer, %error, "closed: no answer to a ping");
                 self.hang_up(peer);
                 self.gone(peer, now);
+            }
+            BehaviourEvent::Gate(Evicted(id)) => {
+                tracing::debug!(%id, "evicted for a newcomer");
+                self.hang_up(id);
+                self.gone(id, now);
+            }
+            BehaviourEvent::Lan(mdns::Event::Discovered(found)) => {
+                for (id, address) in found {
+                    self.found(id, address);
+                }
             }
             BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
@@ -152,12 +149,12 @@ impl Task {
     /// belongs to another network or is gone.
     fn prove(&mut self, id: PeerId) -> Option<Peer> {
         if let Some(proved) = self.peers.prove(&id) {
-            tracing::debug!(%id, address = proved.address, "connected");
-            self.bootnodes.proved(&id);
+            tracing::debug!(%id, address = %proved.address, "connected");
+            self.met(id, &proved.address, proved.inbound);
             self.made.push(Event::Connected {
                 peer: proved.peer,
                 id: id.to_string(),
-                address: proved.address,
+                address: proved.address.to_string(),
                 inbound: proved.inbound,
             });
             let (peer, rtt) = (proved.peer, proved.rtt);
@@ -184,6 +181,7 @@ impl Task {
             return;
         };
         if let Some(address) = self.peers.mark_foreign(&id, now) {
+            let address = address.to_string();
             tracing::debug!(%id, address, theirs, ours = self.name, "a node of another network");
             self.made.push(Event::WrongNetwork {
                 id: id.to_string(),
@@ -213,7 +211,7 @@ impl Task {
         }
     }
 
-    fn message(&mut self, event: rr::Event<Asked, Response>) {
+    fn message(&mut self, event: rr::Event<Asked, Answer>) {
         match event {
             rr::Event::Message {
                 peer,
@@ -225,8 +223,11 @@ impl Task {
                     },
                 ..
             } => {
-                let Some(peer) = self.prove(peer) else { return };
+                let (id, Some(peer)) = (peer, self.prove(peer)) else {
+                    return;
+                };
                 match request {
+                    Asked::Request(Request::Addresses) => self.give_addresses(id, channel),
                     Asked::Request(request) => self.asked(peer, request_id, request, channel),
                     Asked::Malformed(error) => {
                         tracing::debug!(?peer, error, "asked what is no message");
@@ -242,21 +243,42 @@ impl Task {
                     },
                 ..
             } => {
-                if let Some((peer, id)) = self.requests.ended(request_id) {
-                    self.made.push(Event::Response { peer, id, response });
-                }
+                self.answered(request_id, response);
             }
             rr::Event::OutboundFailure {
                 request_id, error, ..
             } => {
-                if let Some((peer, id)) = self.requests.ended(request_id) {
-                    tracing::debug!(?peer, %error, "a request got no answer");
-                    let reason = failure(&error);
-                    self.made.push(Event::Failed { peer, id, reason });
-                }
+                self.unanswered(request_id, &error);
             }
-            rr::Event::InboundFailure { request_id, .. } => self.requests.lapsed(request_id),
-            rr::Event::ResponseSent { .. } => {}
+            rr::Event::InboundFailure { request_id, .. }
+            | rr::Event::ResponseSent { request_id, .. } => self.requests.over(request_id),
+        }
+    }
+
+    fn answered(&mut self, request: rr::OutboundRequestId, answer: Answer) {
+        let Answer::Response(response) = answer else {
+            unreachable!("what is read is decoded");
+        };
+        match self.requests.ended(request) {
+            Some(Ended::Shell(peer, id)) => {
+                self.made.push(Event::Response { peer, id, response });
+            }
+            Some(Ended::Addresses(id)) => self.told(id, response),
+            None => {}
+        }
+    }
+
+    fn unanswered(&mut self, request: rr::OutboundRequestId, error: &rr::OutboundFailure) {
+        let reason = failure(error);
+        match self.requests.ended(request) {
+            Some(Ended::Shell(peer, id)) => {
+                tracing::debug!(?peer, %error, "a request got no answer");
+                self.made.push(Event::Failed { peer, id, reason });
+            }
+            Some(Ended::Addresses(id)) if reason == Failure::Malformed => {
+                self.malformed_answer(&id);
+            }
+            Some(Ended::Addresses(_)) | None => {}
         }
     }
 
@@ -265,9 +287,9 @@ impl Task {
         peer: Peer,
         id: rr::InboundRequestId,
         request: Request,
-        channel: rr::ResponseChannel<Response>,
+        channel: rr::ResponseChannel<Answer>,
     ) {
-        if let Some(ticket) = self.requests.asked(id, channel) {
+        if let Some(ticket) = self.requests.asked(peer, id, channel) {
             self.made.push(Event::Request {
                 peer,
                 ticket,

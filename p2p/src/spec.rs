@@ -15,9 +15,12 @@ use libp2p::{
 use crate::{
     Identity,
     address::{self, AddressError},
+    bans::Bans,
     behaviour,
     codec::{self, SpecCodec},
     gate::Gate,
+    places::Places,
+    reach::Reach,
 };
 
 /// Why there is no spec.
@@ -68,7 +71,12 @@ pub async fn fetch_spec(
     loopback_only: bool,
     timeout: Duration,
 ) -> Result<String, FetchError> {
-    let target = address::parse(address, loopback_only)?;
+    let reach = if loopback_only {
+        Reach::Machine
+    } else {
+        Reach::World
+    };
+    let target = address::parse(address, reach)?;
     let identity = Identity::generate();
     let key = identity.keypair();
     let (transport, warning) = behaviour::transport(key, !loopback_only)
@@ -78,7 +86,7 @@ pub async fn fetch_spec(
     }
     // Nobody is let in: there is no listener, and a place for none.
     let joiner = Joiner {
-        gate: Gate::new(loopback_only, 0),
+        gate: Gate::new(reach, Places::new(0, 0, [0; 32]), Bans::new((0, 0))),
         spec: behaviour::spec(ProtocolSupport::Outbound, timeout),
     };
     let id = key.public().to_peer_id();

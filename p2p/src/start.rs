@@ -6,6 +6,7 @@ use std::{
     collections::HashSet,
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    path::PathBuf,
 };
 
 use chain::params::{NETWORK_QUEUE, SPEC_BYTES_MAX};
@@ -21,8 +22,11 @@ use crate::{
     Command, Event, Identity, Refused,
     address::{self, AddressError, Socket, Target},
     behaviour::{self, Behaviour, BehaviourEvent},
+    book_file,
+    clock::unix_secs,
     gossip::Topics,
-    limits::{BOOTNODES_MAX, LISTEN_TIMEOUT},
+    limits::{BAN_SECS, BAN_SECS_DEV, BOOTNODES_MAX, LISTEN_TIMEOUT},
+    reach::Reach,
     swarm::{Begin, Task},
 };
 
@@ -42,7 +46,16 @@ pub struct Config {
     pub bootnodes: Vec<String>,
     /// For development networks: neither listen, dial nor let in beyond this machine.
     pub loopback_only: bool,
-    /// Bootnodes are dialled again while there are fewer peers than this.
+    /// Lets a development network out of this machine: private addresses are listened on, dialled
+    /// and let in too, never public ones, and nodes in the local network are found by mDNS.
+    /// Without `loopback_only` it changes nothing.
+    pub lan: bool,
+    /// The file in which the addresses of peers, and bans, outlive the run; nothing to forget them.
+    pub book: Option<PathBuf>,
+    /// How long the first ban of a peer lasts, and the longest, in seconds. Nothing for 10 minutes
+    /// doubling up to a day, and a minute each time with `loopback_only`.
+    pub ban_secs: Option<(u64, u64)>,
+    /// Bootnodes and known peers are dialled while fewer peers than this have been reached by us.
     pub wanted_peers: usize,
     /// Inbound connections at a time.
     pub max_inbound: u32,
@@ -64,12 +77,34 @@ impl Config {
             listen: address::listen_addresses(std::net::Ipv4Addr::LOCALHOST.into(), 0),
             bootnodes: Vec::new(),
             loopback_only: true,
+            lan: false,
+            book: None,
+            ban_secs: None,
             wanted_peers: 8,
             max_inbound: 48,
             max_outbound: 16,
             max_inbound_per_group: 8,
             memory_bytes_max: 4 << 30,
         }
+    }
+
+    /// How far the network may reach.
+    pub(crate) fn reach(&self) -> Reach {
+        match (self.loopback_only, self.lan) {
+            (false, _) => Reach::World,
+            (true, true) => Reach::Lan,
+            (true, false) => Reach::Machine,
+        }
+    }
+
+    /// The first ban of a peer and the longest.
+    pub(crate) fn ban_secs(&self) -> (u64, u64) {
+        let usual = if self.loopback_only {
+            BAN_SECS_DEV
+        } else {
+            BAN_SECS
+        };
+        self.ban_secs.unwrap_or(usual)
     }
 }
 
@@ -169,17 +204,26 @@ pub async fn start(config: Config, events: mpsc::Sender<Event>) -> Result<Handle
     check(&config)?;
     let bootnodes = bootnodes(&config)?;
     let topics = Topics::new(&behaviour::network_name(&config.tag));
-    let (mut swarm, warning) = behaviour::swarm(&config, &topics)?;
+    let (mut swarm, mut warnings) = behaviour::swarm(&config, &topics)?;
     let (listeners, addresses, early) = listen(&mut swarm, &config).await?;
     let (commands, inbox) = mpsc::channel(NETWORK_QUEUE);
     let (stop, stopped) = oneshot::channel();
     let peer_id = swarm.local_peer_id().to_string();
+    let (saved, damage) = config
+        .book
+        .as_deref()
+        .map(book_file::load)
+        .unwrap_or_default();
+    warnings.extend(damage);
+    let gate = &mut swarm.behaviour_mut().gate;
+    gate.bans.restore(saved.bans, unix_secs());
     let task = Task::new(swarm, topics, &config, (events, inbox, stopped));
     let task = tokio::spawn(task.run(Begin {
         bootnodes,
         listeners,
         early,
-        warning,
+        warnings,
+        known: saved.entries,
     }));
     Ok(Handle {
         commands,
@@ -208,7 +252,7 @@ fn bootnodes(config: &Config) -> Result<Vec<Target>, StartError> {
     let targets = config
         .bootnodes
         .iter()
-        .map(|text| address::parse(text, config.loopback_only));
+        .map(|text| address::parse(text, config.reach()));
     Ok(targets.collect::<Result<_, _>>()?)
 }
 
@@ -220,7 +264,7 @@ async fn listen(
 ) -> Result<(Vec<ListenerId>, Vec<String>, Vec<Report>), StartError> {
     let mut listeners = Vec::new();
     for text in &config.listen {
-        let address = address::parse(text, config.loopback_only)?.address;
+        let address = address::parse_listen(text, config.reach())?;
         let failed = |reason: String| StartError::Listen {
             address: text.clone(),
             reason,

@@ -4,19 +4,15 @@
 //! Delivery waits for room, so a slow shell slows the network down instead of filling memory; the
 //! shell never waits for this task, so that cannot lock up. Started by `start`.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use chain::{
-    Fault,
     effect::Verdict,
     message::{Gossip, Peer, Request, Response},
 };
 use futures::StreamExt;
 use libp2p::{
-    PeerId, Swarm,
-    core::transport::ListenerId,
-    gossipsub,
-    swarm::{ConnectionId, DialError},
+    Multiaddr, PeerId, Swarm, core::transport::ListenerId, gossipsub, swarm::ConnectionId,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -27,11 +23,16 @@ use crate::{
     Command, Config, Event, Failure, GossipToken,
     address::{self, Target},
     behaviour::{self, Behaviour},
+    book::{Book, Known},
+    book_file,
     bootnodes::Bootnodes,
+    clock::unix_secs,
     codec::Asked,
     gossip::{self, Topics},
-    limits::{BLOCKED_MAX, CLOSE_TIMEOUT, TICK, WARNING_CHARS_MAX},
+    keeper::Keeper,
+    limits::{CLOSE_TIMEOUT, TICK, WARNING_CHARS_MAX},
     peers::Peers,
+    reach::Reach,
     requests::Requests,
     start::Report,
 };
@@ -49,10 +50,16 @@ pub(crate) struct Task {
     pub(crate) topics: Topics,
     pub(crate) name: String,
     pub(crate) spec: Arc<str>,
-    pub(crate) loopback_only: bool,
+    pub(crate) reach: Reach,
     pub(crate) wanted_peers: usize,
     pub(crate) peers: Peers,
     pub(crate) bootnodes: Bootnodes,
+    pub(crate) book: Book,
+    /// Addresses of the book that are being dialled.
+    pub(crate) book_dials: HashMap<ConnectionId, (PeerId, Multiaddr)>,
+    /// Counts choices from the book.
+    pub(crate) turn: u64,
+    pub(crate) keeper: Keeper,
     pub(crate) requests: Requests,
     /// Made in this turn and not yet delivered; a handful at most.
     pub(crate) made: Vec<Event>,
@@ -67,7 +74,9 @@ pub(crate) struct Begin {
     pub listeners: Vec<ListenerId>,
     /// What was reported before the task began.
     pub early: Vec<Report>,
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
+    /// What the book held in the last run.
+    pub known: Vec<Known>,
 }
 
 /// The shell is gone or wants the end.
@@ -81,16 +90,21 @@ impl Task {
         config: &Config,
         (events, commands, stopped): Channels,
     ) -> Self {
-        let (peers, bootnodes, requests, made) = Default::default();
+        let (peers, bootnodes, book_dials, requests, made) = Default::default();
+        let own = *swarm.local_peer_id();
         Self {
             swarm,
             topics,
             name: behaviour::network_name(&config.tag),
             spec: config.spec_json.as_str().into(),
-            loopback_only: config.loopback_only,
+            reach: config.reach(),
             wanted_peers: config.wanted_peers,
             peers,
             bootnodes,
+            book: Book::new(own, config.reach(), config.identity.seed()),
+            book_dials,
+            turn: 0,
+            keeper: Keeper::new(config.book.clone(), Instant::now()),
             requests,
             made,
             events,
@@ -101,8 +115,16 @@ impl Task {
 
     /// Runs until the shell is gone or says so, beginning with what the start left to do.
     pub(crate) async fn run(mut self, begin: Begin) {
+        for known in begin.known {
+            self.book.restore(known);
+        }
+        for bootnode in &begin.bootnodes {
+            let address = bootnode.address.clone();
+            bootnode.id.map(|id| self.book.add_own(id, address));
+        }
         self.bootnodes = Bootnodes::new(begin.bootnodes, Instant::now());
-        self.made.extend(begin.warning.map(Event::Warning));
+        self.made
+            .extend(begin.warnings.into_iter().map(Event::Warning));
         begin
             .early
             .into_iter()
@@ -154,6 +176,7 @@ impl Task {
         for id in ids {
             self.hang_up(id);
         }
+        let saved = self.saved();
         let swarm = &mut self.swarm;
         let closed = async {
             while swarm.connected_peers().next().is_some() {
@@ -163,18 +186,19 @@ impl Task {
         if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::debug!("some connections did not close in time");
         }
+        self.keeper.close(saved).await;
     }
 
     fn command(&mut self, command: Command) {
         match command {
             Command::Send { peer, id, request } => self.send(peer, id, request),
-            Command::Respond { ticket, response } => self.respond(ticket, response),
-            Command::Decline { ticket } => drop(self.requests.take(ticket)),
+            Command::Respond { ticket, response } => self.respond(ticket, &response),
+            Command::Decline { ticket } => self.requests.decline(ticket),
             Command::Publish(message) => self.publish(&message),
             Command::Verdict { token, verdict } => self.verdict(&token, verdict),
             Command::Disconnect { peer, fault } => self.disconnect(peer, fault),
             Command::Block(ids) => self.block(&ids),
-            Command::Dial(text) => match address::parse(&text, self.loopback_only) {
+            Command::Dial(text) => match address::parse(&text, self.reach) {
                 Ok(target) => drop(self.dial(target)),
                 Err(error) => self.warn(&error.to_string()),
             },
@@ -205,8 +229,8 @@ impl Task {
         self.requests.sent(request, peer, id);
     }
 
-    fn respond(&mut self, ticket: u64, response: Response) {
-        let Some(channel) = self.requests.take(ticket) else {
+    fn respond(&mut self, ticket: u64, response: &Response) {
+        let Some((channel, answer)) = self.requests.answer(ticket, response) else {
             return;
         };
         // The error means that the request lapsed at this very moment.
@@ -214,7 +238,7 @@ impl Task {
             .swarm
             .behaviour_mut()
             .messages
-            .send_response(channel, response);
+            .send_response(channel, answer);
     }
 
     fn publish(&mut self, message: &Gossip) {
@@ -235,76 +259,19 @@ impl Task {
     }
 
     pub(crate) fn verdict(&mut self, token: &GossipToken, verdict: Verdict) {
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        let behaviour = self.swarm.behaviour_mut();
+        if verdict == Verdict::Accept {
+            let (places, now) = (&mut behaviour.gate.places, Instant::now());
+            if token.is_block() {
+                places.gave_block(&token.source, now);
+            } else {
+                places.gave_transaction(&token.source, now);
+            }
+        }
+        let gossip = &mut behaviour.gossip;
         let accepted = gossip::acceptance(verdict);
         if !gossip.report_message_validation_result(&token.id, &token.source, accepted) {
             tracing::debug!(?verdict, "the verdict came too late");
-        }
-    }
-
-    /// The peer is gone for the shell at once: one that stops reading can hold up the end of its
-    /// connection, and what it sends meanwhile must not be heard.
-    fn disconnect(&mut self, peer: Peer, fault: Fault) {
-        let (Some(id), now) = (self.peers.id(peer), Instant::now()) else {
-            return;
-        };
-        if is_hostile(fault) {
-            tracing::info!(%id, "banned: it {fault}");
-            self.swarm.behaviour_mut().gate.ban(id, now);
-        }
-        self.hang_up(id);
-        self.gone(id, now);
-    }
-
-    fn block(&mut self, texts: &[String]) {
-        if texts.len() > BLOCKED_MAX {
-            let got = texts.len();
-            self.warn(&format!(
-                "at most {BLOCKED_MAX} peers are blocked, got {got}"
-            ));
-        }
-        let mut ids = HashSet::new();
-        for text in texts.iter().take(BLOCKED_MAX) {
-            match text.parse::<PeerId>() {
-                Ok(id) => drop(ids.insert(id)),
-                Err(error) => self.warn(&format!("{text:?} is no peer id: {error}")),
-            }
-        }
-        let now = Instant::now();
-        for id in ids.iter().copied() {
-            self.hang_up(id);
-            self.gone(id, now);
-        }
-        if self.swarm.behaviour_mut().gate.block(ids) {
-            self.bootnodes.hurry(now);
-            self.tick(now);
-        }
-    }
-
-    pub(crate) fn gone(&mut self, id: PeerId, now: Instant) {
-        self.bootnodes.closed(&id, now);
-        let peer = self.peers.closed(&id);
-        self.made
-            .extend(peer.map(|peer| Event::Disconnected { peer }));
-    }
-
-    pub(crate) fn hang_up(&mut self, id: PeerId) {
-        // The error means that it is not connected, which is what was wanted.
-        let _ = self.swarm.disconnect_peer_id(id);
-    }
-
-    /// Dials, and gives the attempt's name if it began. It does not where there is nothing to do:
-    /// a peer that is connected, or an address of our own, which libp2p takes out before dialling.
-    fn dial(&mut self, target: Target) -> Option<ConnectionId> {
-        let options = behaviour::dial_options(target);
-        let connection = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => Some(connection),
-            Err(DialError::DialPeerConditionFalse(_) | DialError::NoAddresses) => None,
-            Err(error) => {
-                self.warn(&format!("not dialled: {}", behaviour::causes(&error)));
-                None
-            }
         }
     }
 
@@ -313,17 +280,22 @@ impl Task {
             tracing::debug!(%id, "dropped: it did not show that it speaks our protocol");
             self.hang_up(id);
         }
-        if self.peers.count() >= self.wanted_peers {
-            return;
-        }
-        let (peers, gate) = (&self.peers, &self.swarm.behaviour().gate);
-        let is_served = |id: &PeerId| peers.is_connected(id) || !gate.is_welcome(id);
-        for (index, target) in self.bootnodes.due(now, is_served) {
-            match self.dial(target) {
-                Some(connection) => self.bootnodes.dialled(index, connection),
-                None => self.bootnodes.not_dialled(index, now),
+        self.dial_due(now);
+        self.ask_addresses(now);
+        if self.keeper.is_due(now) {
+            let bans = &mut self.swarm.behaviour_mut().gate.bans;
+            // Both are asked, so that neither stays marked.
+            let has_changed = [self.book.take_changed(), bans.take_changed()];
+            if has_changed.contains(&true) {
+                self.keeper.write(self.saved(), now);
             }
         }
+    }
+
+    /// What outlives the run, as text.
+    fn saved(&self) -> String {
+        let bans = &self.swarm.behaviour().gate.bans;
+        book_file::text(self.book.entries(), &bans.current(unix_secs()))
     }
 
     pub(crate) fn warn(&mut self, text: &str) {
@@ -331,20 +303,5 @@ impl Task {
         self.made.push(Event::Warning(
             text.chars().take(WARNING_CHARS_MAX).collect(),
         ));
-    }
-}
-
-/// Whether a fault is an attack or a broken node, and not bad luck or a mistake of its owner's.
-fn is_hostile(fault: Fault) -> bool {
-    match fault {
-        Fault::InvalidWork
-        | Fault::Mismatch
-        | Fault::InvalidBlock
-        | Fault::Contradiction
-        | Fault::InvalidTransaction
-        | Fault::Malformed
-        | Fault::Unsolicited
-        | Fault::TooManyRequests => true,
-        Fault::WrongNetwork | Fault::NoProgress | Fault::Timeout | Fault::Full => false,
     }
 }

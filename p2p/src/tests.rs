@@ -1,6 +1,7 @@
 //! Real swarms on this machine: every wait is bounded, nothing is timed.
 
 mod blocked;
+mod book;
 mod gossip;
 mod hostile;
 mod limits;
@@ -109,6 +110,14 @@ impl Node {
         .await
     }
 
+    async fn pinged(&mut self) -> Peer {
+        self.until(|event| match event {
+            Event::Ping { peer, .. } => Some(peer),
+            _ => None,
+        })
+        .await
+    }
+
     async fn disconnected(&mut self) -> Peer {
         self.until(|event| match event {
             Event::Disconnected { peer } => Some(peer),
@@ -199,6 +208,15 @@ async fn a_bootnode_without_an_id_is_enough() {
         _ => None,
     });
     assert_eq!(seen.await, (two.handle.peer_id().to_string(), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bootnode_may_have_a_name() {
+    let one = node(|_| {}).await;
+    let address = one.host_and_port().replace("127.0.0.1", "localhost");
+    assert!(address.starts_with("localhost:"));
+    let mut two = node(|config| config.bootnodes = vec![address]).await;
+    two.connected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

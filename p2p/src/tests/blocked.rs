@@ -1,6 +1,6 @@
 //! Peers that the operator refuses, and pings.
 
-use chain::{Fault, message::Peer};
+use chain::Fault;
 
 use super::{Node, exchange, node, pair};
 use crate::{Command, Event};
@@ -18,14 +18,6 @@ impl Node {
         for event in self.lately().await {
             assert!(!matches!(event, Event::Connected { .. }), "{event:?}");
         }
-    }
-
-    async fn pinged(&mut self) -> Peer {
-        self.until(|event| match event {
-            Event::Ping { peer, .. } => Some(peer),
-            _ => None,
-        })
-        .await
     }
 }
 

@@ -3,7 +3,7 @@
 use chain::{Block, effect::Verdict, message::Gossip, params::TRANSACTION_BYTES_MAX};
 
 use super::{Node, node, node_with_queue, pair};
-use crate::{Command, Event, GossipToken};
+use crate::{Command, Config, Event, GossipToken};
 
 /// A block like no other.
 fn block(nonce: u32) -> Gossip {
@@ -52,8 +52,12 @@ async fn blocks_and_transactions_go_both_ways() {
 async fn only_what_is_accepted_passes_the_middle() {
     let mut middle = node(|_| {}).await;
     let address = middle.address("/tcp/");
-    let near = node(|config| config.bootnodes = vec![address.clone()]).await;
-    let mut far = node(|config| config.bootnodes = vec![address]).await;
+    // Each is content with the middle, and does not look for the other.
+    let only = |config: &mut Config| {
+        config.bootnodes = vec![address.clone()];
+        config.wanted_peers = 1;
+    };
+    let (near, mut far) = (node(only).await, node(only).await);
     middle.connected().await;
     middle.connected().await;
     near.tell_all((0..9).map(block)).await;

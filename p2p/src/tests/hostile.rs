@@ -2,7 +2,10 @@
 
 use std::io;
 
-use chain::params::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+use chain::{
+    Response,
+    params::{BLOCKS_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX},
+};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
@@ -13,11 +16,17 @@ use libp2p::{
 use tokio::time::timeout;
 
 use super::{Node, PATIENCE, TAG, exchange, node};
-use crate::{Command, Event, Failure, behaviour};
+use crate::{
+    Command, Event, Failure, behaviour,
+    limits::{ANSWER_BYTES_PER_PEER, ASKED_PER_PEER},
+};
 
-/// Writes bytes as they are; an answer is whatever comes until the end of the stream.
-#[derive(Clone, Default)]
-struct Raw;
+/// Writes bytes as they are; an answer is whatever comes until the end of the stream, or is not
+/// read at all.
+#[derive(Clone)]
+struct Raw {
+    reads: bool,
+}
 
 impl Codec for Raw {
     type Protocol = StreamProtocol;
@@ -37,6 +46,9 @@ impl Codec for Raw {
     where
         T: AsyncRead + Unpin + Send,
     {
+        if !self.reads {
+            std::future::pending::<()>().await;
+        }
         let mut bytes = Vec::new();
         io.read_to_end(&mut bytes).await?;
         Ok(bytes)
@@ -71,10 +83,15 @@ type Attacker = Swarm<rr::Behaviour<Raw>>;
 
 /// Connects to a node.
 async fn attacker(node: &Node) -> (Attacker, PeerId) {
+    attacker_with(Raw { reads: true }, node).await
+}
+
+async fn attacker_with(codec: Raw, node: &Node) -> (Attacker, PeerId) {
     let key = Keypair::generate_ed25519();
     let (transport, _) = behaviour::transport(&key, false).unwrap();
     let name = StreamProtocol::try_from_owned(behaviour::network_name(TAG)).unwrap();
-    let raw = rr::Behaviour::new([(name, ProtocolSupport::Full)], rr::Config::default());
+    let names = [(name, ProtocolSupport::Full)];
+    let raw = rr::Behaviour::with_codec(codec, names, rr::Config::default());
     let id = key.public().to_peer_id();
     let mut swarm = Swarm::new(transport, raw, id, behaviour::swarm_config());
     let address: Multiaddr = node.handle.addresses()[0].parse().unwrap();
@@ -204,6 +221,53 @@ async fn wrong_answers_are_failures_and_the_node_lives_on() {
     }
     lives_on(&mut one).await;
     hostile.abort();
+}
+
+/// How many requests reach the shell in a while.
+async fn requests(swarm: &mut Attacker, node: &mut Node) -> Vec<u64> {
+    let drive = async {
+        loop {
+            swarm.select_next_some().await;
+        }
+    };
+    let events = tokio::select! {
+        events = node.lately() => events,
+        () = drive => unreachable!("it has no end"),
+    };
+    let ticket = |event| match event {
+        Event::Request { ticket, .. } => Some(ticket),
+        _ => None,
+    };
+    events.into_iter().filter_map(ticket).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_asks_and_never_reads_has_few_answers_waiting() {
+    let mut one = node(|_| {}).await;
+    let (mut swarm, id) = attacker_with(Raw { reads: false }, &one).await;
+    let bytes = chain::Request::Blocks(vec![]).encode();
+    let ask = |swarm: &mut Attacker, count| {
+        for _ in 0..count {
+            let frame = announced(bytes.len(), &bytes);
+            swarm.behaviour_mut().send_request(&id, frame);
+        }
+    };
+    ask(&mut swarm, 20);
+    let asked = requests(&mut swarm, &mut one).await;
+    assert_eq!(asked.len(), ASKED_PER_PEER);
+    // Each as large as answers get. Five of them are within the bytes of one peer.
+    let large = Response::Transactions(vec![vec![0; BLOCKS_BYTES_MAX]]);
+    let fit = ANSWER_BYTES_PER_PEER / large.encode().len();
+    assert!(fit < ASKED_PER_PEER);
+    for ticket in asked {
+        let response = large.clone();
+        one.tell(Command::Respond { ticket, response });
+    }
+    // Those that were declined make room for others.
+    ask(&mut swarm, 20);
+    let asked = requests(&mut swarm, &mut one).await;
+    assert_eq!(asked.len(), ASKED_PER_PEER - fit);
+    lives_on(&mut one).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
