@@ -10,24 +10,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
 };
 
 use chain::{
-    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store,
-    StoreError, Ticket, TxHash, Verdict,
-    params::STEPS_PER_COMMIT,
-    pool::{PoolError, PoolSnapshot},
+    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Request, Store, StoreError,
+    Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
 };
 use p2p::GossipToken;
 use state::Evm;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{check, clock::Clock, metrics::Metrics, view::View};
-
-/// Views of a changed pool are published at least this far apart while inputs are waiting.
-const POOL_VIEW_INTERVAL_MS: u128 = 50;
+use super::{check, clock::Clock, metrics::Metrics, publish::Publisher};
 
 /// What the core thread is sent.
 pub enum Message {
@@ -87,15 +81,6 @@ pub enum Outgoing {
     },
 }
 
-/// What stays the same in every view.
-#[derive(Clone)]
-pub struct Identity {
-    /// The network's name.
-    pub network: String,
-    /// Whether this node mines.
-    pub mining: bool,
-}
-
 /// The core thread's own state.
 pub struct Core<S: Store> {
     /// The protocol.
@@ -109,17 +94,13 @@ pub struct Core<S: Store> {
     /// To the network.
     pub outbox: mpsc::Sender<Outgoing>,
     /// To everybody who reads.
-    pub views: watch::Sender<Arc<View>>,
-    /// To the HTTP handlers.
-    pub api_views: watch::Sender<Arc<api::View>>,
+    pub publisher: Publisher,
     /// The clocks.
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// When the core last finished a step, in monotonic milliseconds.
     pub heartbeat: Arc<AtomicU64>,
-    /// What stays the same in every view.
-    pub identity: Identity,
 }
 
 /// Steps not yet committed, and what they want done afterwards.
@@ -138,49 +119,6 @@ struct Running<S: Store> {
     replies: BTreeMap<Ticket, oneshot::Sender<Result<TxHash, PoolError>>>,
     next_ticket: u64,
     own_inputs: VecDeque<Input>,
-    peers: usize,
-    published: Instant,
-}
-
-/// A first view, before the thread runs.
-pub fn first_view<S: Store>(
-    node: &Node<Evm>,
-    store: &S,
-    clock: Clock,
-    identity: &Identity,
-) -> Result<View, StoreError> {
-    view(node, Arc::new(store.snapshot()?), clock, identity, 0)
-}
-
-fn view(
-    node: &Node<Evm>,
-    reader: Arc<dyn Reader + Send + Sync>,
-    clock: Clock,
-    identity: &Identity,
-    peers: usize,
-) -> Result<View, StoreError> {
-    let head = node.head();
-    let missing = || StoreError(format!("no header for the head {}", head.hash));
-    let head_header = reader.header(&head.hash)?.ok_or_else(missing)?;
-    let api = api::View {
-        spec: Arc::clone(node.spec()),
-        network: identity.network.clone(),
-        genesis: node.genesis_hash(),
-        head,
-        head_header,
-        state: node.head_state().clone(),
-        reader,
-        pool: node.pool(),
-        peers,
-        mining: identity.mining,
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    let (parent, status) = (node.template_parent(), node.status(clock.now()));
-    Ok(View {
-        api: Arc::new(api),
-        parent,
-        status,
-    })
 }
 
 impl<S: Store> Core<S> {
@@ -204,8 +142,6 @@ impl<S: Store> Running<S> {
             replies: BTreeMap::new(),
             next_ticket: 0,
             own_inputs: VecDeque::new(),
-            peers: 0,
-            published: Instant::now(),
         })
     }
 
@@ -270,8 +206,8 @@ impl<S: Store> Running<S> {
     /// One step; its writes join the group's batch, which the next step reads through.
     fn step(&mut self, input: Input, group: &mut Group) -> Result<Verdict, StoreError> {
         match input {
-            Input::Connected(_) => self.peers += 1,
-            Input::Disconnected(_) => self.peers = self.peers.saturating_sub(1),
+            Input::Connected(_) => self.core.publisher.connected(),
+            Input::Disconnected(_) => self.core.publisher.disconnected(),
             _ => {}
         }
         let now = self.core.clock.now();
@@ -300,7 +236,10 @@ impl<S: Store> Running<S> {
             self.snapshot = self.core.store.snapshot()?;
             self.core.metrics.committed(&group.batch);
         }
-        self.publish(&group.effects)?;
+        let core = &mut self.core;
+        let is_idle = core.inbox.is_empty();
+        core.publisher
+            .publish(&core.node, &self.snapshot, &group.effects, is_idle)?;
         for (token, verdict) in group.verdicts {
             self.send(Outgoing::Verdict { token, verdict });
         }
@@ -374,37 +313,6 @@ impl<S: Store> Running<S> {
             // The core is gone when the node stops; then nobody needs the block.
             let _ = inbox.blocking_send(message);
         });
-    }
-
-    /// Publishes a view if the head moved, or the pool or the peers changed and it is time. It is
-    /// time at once when a user is about to hear that a transaction was taken.
-    fn publish(&mut self, effects: &[Effect]) -> Result<(), StoreError> {
-        let (head, pool) = (self.core.node.head(), self.core.node.pool());
-        let (same_head, same_rest) = {
-            let last = self.core.api_views.borrow();
-            let same_pool = Arc::<PoolSnapshot>::ptr_eq(&last.pool, &pool);
-            (last.head == head, same_pool && last.peers == self.peers)
-        };
-        let takes = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(_), .. });
-        let is_due = effects.iter().any(takes)
-            || self.core.inbox.is_empty()
-            || self.published.elapsed().as_millis() >= POOL_VIEW_INTERVAL_MS;
-        if same_head && (same_rest || !is_due) {
-            return Ok(());
-        }
-        let reader = Arc::new(self.snapshot.clone());
-        let Core {
-            node,
-            clock,
-            identity,
-            ..
-        } = &self.core;
-        let view = view(node, reader, *clock, identity, self.peers)?;
-        self.core.metrics.published(&view);
-        self.core.api_views.send_replace(Arc::clone(&view.api));
-        self.core.views.send_replace(Arc::new(view));
-        self.published = Instant::now();
-        Ok(())
     }
 
     fn log(&self, event: &Event) {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use api::operator::Command;
-use chain::{Address, Input, StoreError, params::CORE_QUEUE};
+use chain::{Address, Input, Store, StoreError, params::CORE_QUEUE};
 use miner::Miner;
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -30,12 +30,12 @@ use tracing::{debug, info};
 use super::{
     bridge::Bridge,
     clock::Clock,
-    core::{self, Core, Identity, Message},
+    core::{self, Core, Message},
     delay::Delayed,
     metrics::Metrics,
     mining::{Mining, Site},
     operator::{ORDERS_MAX, Operator},
-    view::View,
+    publish::{Identity, Publisher, Readers},
 };
 use crate::{
     config::Settings,
@@ -80,8 +80,7 @@ struct Wiring {
     clock: Clock,
     metrics: Arc<Metrics>,
     inbox: mpsc::Sender<Message>,
-    views: watch::Receiver<Arc<View>>,
-    api_views: watch::Receiver<Arc<api::View>>,
+    readers: Readers,
     heartbeat: Arc<AtomicU64>,
 }
 
@@ -115,7 +114,7 @@ impl Running {
             outgoing,
             events: Delayed::new(events, delayed),
             network: network.commands(),
-            views: wiring.views.clone(),
+            views: wiring.readers.views.clone(),
         };
         let mut tasks = vec![
             ("bridge", runtime.spawn(bridge.run())),
@@ -278,7 +277,7 @@ fn site(coinbase: Coinbase, extra_nonce: [u8; 16], wiring: &Wiring) -> Site {
         beneficiary: coinbase.beneficiary,
         extra_data: coinbase.extra_data,
         extra_nonce,
-        views: wiring.views.clone(),
+        views: wiring.readers.views.clone(),
         inbox: wiring.inbox.clone(),
         clock: wiring.clock,
         metrics: Arc::clone(&wiring.metrics),
@@ -359,13 +358,12 @@ fn start_core(
         network: network.name,
         mining,
     };
-    let first = core::first_view(&node, &store, clock, &identity)
-        .map_err(|error| Failure::new(Exit::Damaged, error))?;
     let metrics = Arc::new(Metrics::default());
-    metrics.published(&first);
+    let damaged = |error| Failure::new(Exit::Damaged, error);
+    let snapshot = Arc::new(store.snapshot().map_err(damaged)?);
+    let (publisher, readers) =
+        Publisher::new(&node, snapshot, clock, Arc::clone(&metrics), identity).map_err(damaged)?;
     let (inbox, messages) = mpsc::channel(CORE_QUEUE);
-    let (api_views_in, api_views) = watch::channel(Arc::clone(&first.api));
-    let (views_in, views) = watch::channel(Arc::new(first));
     let heartbeat = Arc::new(AtomicU64::new(0));
     let core = Core {
         node,
@@ -373,12 +371,10 @@ fn start_core(
         inbox: messages,
         loopback: inbox.downgrade(),
         outbox,
-        views: views_in,
-        api_views: api_views_in,
+        publisher,
         clock,
         metrics: Arc::clone(&metrics),
         heartbeat: Arc::clone(&heartbeat),
-        identity,
     };
     let run = move || {
         let result = core.run();
@@ -392,8 +388,7 @@ fn start_core(
             clock,
             metrics,
             inbox,
-            views,
-            api_views,
+            readers,
             heartbeat,
         },
         thread,
@@ -437,7 +432,7 @@ fn start_api(
         age < HEARTBEAT_MS_MAX
     };
     let state = api::ApiState {
-        views: wiring.api_views.clone(),
+        views: wiring.readers.api_views.clone(),
         submissions,
         registry: Arc::new(registry),
         is_healthy: Arc::new(is_healthy),

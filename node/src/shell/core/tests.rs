@@ -3,14 +3,17 @@
 use chain::{BlockHash, ChainSpec, CheckedTransaction, Header, MemoryStore, U256};
 use wallet::sign::{Transfer, sign_transfer};
 
-use super::*;
+use super::{
+    super::publish::{Identity, Readers},
+    *,
+};
 
 /// A core that is driven by hand, and the other ends of its queues.
 struct Driven {
     running: Running<MemoryStore>,
     inbox: mpsc::Sender<Message>,
     outgoing: mpsc::Receiver<Outgoing>,
-    views: watch::Receiver<Arc<api::View>>,
+    readers: Readers,
 }
 
 fn drive(outbox: usize) -> Driven {
@@ -25,29 +28,29 @@ fn drive(outbox: usize) -> Driven {
         network,
         mining: false,
     };
-    let first = first_view(&node, &store, clock, &identity).unwrap();
+    let metrics = Arc::<Metrics>::default();
+    let reader = Arc::new(snapshot);
+    let (publisher, readers) =
+        Publisher::new(&node, reader, clock, Arc::clone(&metrics), identity).unwrap();
     let (inbox, messages) = mpsc::channel(8);
     let (outbox, outgoing) = mpsc::channel(outbox);
-    let (api_views, views) = watch::channel(Arc::clone(&first.api));
     let core = Core {
         node,
         store,
         inbox: messages,
         loopback: inbox.downgrade(),
         outbox,
-        views: watch::channel(Arc::new(first)).0,
-        api_views,
+        publisher,
         clock,
-        metrics: Arc::default(),
+        metrics,
         heartbeat: Arc::default(),
-        identity,
     };
     let running = Running::new(core).unwrap();
     Driven {
         running,
         inbox,
         outgoing,
-        views,
+        readers,
     }
 }
 
@@ -89,7 +92,7 @@ fn what_was_taken_is_seen_before_the_answer_says_so() {
     };
     driven.run([Message::Submission(submission)]);
     assert_eq!(answer.try_recv().unwrap(), Ok(transaction.hash()));
-    let view = Arc::clone(&driven.views.borrow());
+    let view = Arc::clone(&driven.readers.api_views.borrow());
     assert!(view.pool.get(&transaction.hash()).is_some());
 }
 
@@ -142,7 +145,7 @@ fn a_body_given_up_while_it_is_loaded_ends_nothing() {
     let driven = drive(1);
     let core = &driven.running.core;
     let mut store = core.store.clone();
-    let parent = core.api_views.borrow().head_header.clone();
+    let parent = driven.readers.api_views.borrow().head_header.clone();
     let mut header = Header::clone(&parent);
     header.pow.parent = parent.hash();
     header.extension.height = 1;
