@@ -46,6 +46,8 @@ pub const RELAY_DEPTH: u64 = 6;
 pub const STATE_WINDOW: u64 = 128;
 /// Bytes of checked bodies kept in memory until they are executed.
 pub const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Blocks remembered that are to be announced by us.
+pub const UNANNOUNCED_MAX: usize = 1_024;
 /// Orphans kept for one peer.
 pub const ORPHANS_PER_PEER: usize = 64;
 /// Orphans kept in all.
@@ -108,10 +110,15 @@ pub const UNSERVED_REST_MS: u64 = 2_000;
 pub const CLOCK_JUMP_MS: u64 = 5_000;
 /// Seconds between two looks at a peer's status.
 pub const STATUS_INTERVAL_SECS: u64 = 10;
-/// Requests a peer may make in one refill of its budget.
-pub const REQUEST_BUDGET: u32 = 2_000;
-/// Seconds in which a peer's request budget is refilled.
+/// Requests a peer may make in one refill of its budget; as many again are declined for free.
+pub const REQUEST_BUDGET: u32 = 4_000;
+/// Seconds in which a peer's budget is refilled, and a point forgiven.
 pub const REQUEST_BUDGET_SECS: u64 = 10;
+/// Bytes of answers by which a peer's budget grows in one refill; as many again are declined for
+/// free.
+pub const SERVED_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of answers that a new or quiet peer may have at once: months of an ordinary chain.
+pub const SERVED_BURST_BYTES: u64 = 1024 * 1024 * 1024;
 /// Peers known to the core at a time.
 pub const PEERS_MAX: usize = 64;
 

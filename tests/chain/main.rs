@@ -45,6 +45,7 @@ mod support;
 mod bincode;
 mod codec;
 mod laws;
+mod node_bounds;
 mod node_execution;
 mod node_forks;
 mod node_peers;

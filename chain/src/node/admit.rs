@@ -12,7 +12,7 @@ use crate::{
     forest::{Insert, Origin},
     hash::BlockHash,
     message::Peer,
-    params::EARLY_MAX,
+    params::{EARLY_MAX, UNANNOUNCED_MAX},
     store::Stage,
     tree::EntryId,
 };
@@ -63,8 +63,17 @@ impl<E: Execution> Node<E> {
         if from.is_some() && is_worth_relaying {
             return Verdict::Accept;
         }
-        self.unannounced.insert(id);
+        self.to_announce(id);
         Verdict::Ignore
+    }
+
+    /// Notes that a block is to be announced by us once it is the head; the oldest is forgotten
+    /// when there are too many.
+    fn to_announce(&mut self, id: EntryId) {
+        self.unannounced.insert(id);
+        if self.unannounced.len() > UNANNOUNCED_MAX {
+            self.unannounced.pop_first();
+        }
     }
 
     /// Offers a block to the forest and does what its answer asks for.
@@ -123,7 +132,7 @@ impl<E: Execution> Node<E> {
         let is_loaded = self.loading.remove(&id);
         match self.forest.tree()[id].stage {
             Stage::Header => self.keep_body(from, id, block, step),
-            Stage::Body if is_loaded => self.ready.insert(id, block),
+            Stage::Body if is_loaded => self.ready.insert(id, None, block),
             // Loaded after a reorg undid it: its transactions go back into the pool.
             Stage::Executed if from.is_none() => {
                 let head = self.forest.head();
@@ -160,12 +169,33 @@ impl<E: Execution> Node<E> {
             parent: block.header().header().pow.parent,
         }));
         if self.forest.is_on_candidate_path(id) {
-            self.ready.insert(id, block);
-            return;
+            self.ready.insert(id, from, block);
+        } else {
+            self.charge_body(from, id, block.size(), step);
         }
-        let bytes = u64::try_from(block.size()).expect("a length fits 64 bits");
+    }
+
+    /// Charges a side branch's body to its sender, and gives up what is too much.
+    fn charge_body(&mut self, from: Option<Peer>, id: EntryId, bytes: usize, step: &mut Step<'_>) {
+        let bytes = u64::try_from(bytes).expect("a length fits 64 bits");
         for dropped in self.side.charge(from, id, bytes) {
             self.give_up_body(dropped, step);
+        }
+    }
+
+    /// The head has moved: blocks that lie on no candidate's path any more are let go from
+    /// memory, and charged to their senders like others of side branches.
+    pub(super) fn release_ready(&mut self, step: &mut Step<'_>) {
+        let forest = &self.forest;
+        let stale = self
+            .ready
+            .ids()
+            .filter(|id| !forest.is_on_candidate_path(*id));
+        for id in stale.collect::<Vec<_>>() {
+            let released = self.ready.release(id);
+            if let Some((Some(peer), block)) = released {
+                self.charge_body(Some(peer), id, block.size(), step);
+            }
         }
     }
 
@@ -187,7 +217,7 @@ impl<E: Execution> Node<E> {
             for orphan in self.orphans.take_children(&hash) {
                 let insert = self.insert(orphan.from, orphan.block, orphan.origin, step);
                 if let Insert::Joined(child) = insert {
-                    self.unannounced.insert(child);
+                    self.to_announce(child);
                     joined.push(child);
                 }
             }
@@ -247,7 +277,7 @@ impl<E: Execution> Node<E> {
         for early in std::mem::take(&mut self.early) {
             let insert = self.insert(early.from, early.block, early.origin, step);
             if let Insert::Joined(id) = insert {
-                self.unannounced.insert(id);
+                self.to_announce(id);
                 self.connect_orphans(id, step);
             }
         }

@@ -104,6 +104,7 @@ impl<E: Execution> Node<E> {
         let old = self.forest.head();
         if self.forest.executed(id) {
             self.head_moved(old, id, step)?;
+            self.release_ready(step);
             self.announce(id, block, step);
         }
         self.states.prune(&self.forest, id);

@@ -16,16 +16,21 @@ use crate::{
 /// Checked blocks in memory, ready to be executed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ready {
-    blocks: BTreeMap<EntryId, CheckedBlock>,
+    blocks: BTreeMap<EntryId, (Option<Peer>, CheckedBlock)>,
     bytes: usize,
 }
 
 impl Ready {
-    /// Keeps a block; over the budget, those that joined the tree last are let go.
-    pub(super) fn insert(&mut self, id: EntryId, block: CheckedBlock) {
+    /// Which blocks are here.
+    pub(super) fn ids(&self) -> impl Iterator<Item = EntryId> {
+        self.blocks.keys().copied()
+    }
+
+    /// Keeps a block and who sent it; over the budget, those that joined the tree last are let go.
+    pub(super) fn insert(&mut self, id: EntryId, from: Option<Peer>, block: CheckedBlock) {
         self.take(id);
         self.bytes += block.size();
-        self.blocks.insert(id, block);
+        self.blocks.insert(id, (from, block));
         while self.bytes > READY_BYTES_MAX {
             let Some(last) = self
                 .blocks
@@ -42,9 +47,14 @@ impl Ready {
 
     /// Takes a block out.
     pub(super) fn take(&mut self, id: EntryId) -> Option<CheckedBlock> {
-        let block = self.blocks.remove(&id)?;
+        self.release(id).map(|(_, block)| block)
+    }
+
+    /// Takes a block out, with who sent it.
+    pub(super) fn release(&mut self, id: EntryId) -> Option<(Option<Peer>, CheckedBlock)> {
+        let (from, block) = self.blocks.remove(&id)?;
         self.bytes -= block.size();
-        Some(block)
+        Some((from, block))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     message::{Peer, Request, Status},
     params::PROTOCOL_VERSION,
     store::Stage,
+    sync::{Spending, weight},
 };
 
 impl<E: Execution> Node<E> {
@@ -125,8 +126,12 @@ impl<E: Execution> Node<E> {
         request: Request,
         step: &mut Step<'_>,
     ) {
-        if !self.sync.spend(from) {
+        let bytes = weight(&request, &self.forest, &self.pool.snapshot());
+        let spending = self.sync.spend(from, bytes);
+        if spending == Spending::Charged {
             self.charge(Some(from), Fault::TooManyRequests, step);
+        }
+        if spending != Spending::Served {
             step.effects.push(Effect::Decline { ticket });
             return;
         }

@@ -4,6 +4,7 @@
 //! here too, as a pure function of a store snapshot. Called by `node`, and `serve` by shells.
 
 mod bodies;
+mod budget;
 mod headers;
 mod peer;
 mod presync;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::U256;
 
 pub use self::{
+    budget::{Spending, weight},
     peer::PeerSummary,
     presync::{PassError, Presync},
     serve::serve,
@@ -61,14 +63,10 @@ impl Sync {
         state.points >= Fault::LIMIT
     }
 
-    /// Takes one request from a peer's budget; `false` if it is used up.
-    pub fn spend(&mut self, peer: Peer) -> bool {
-        let Some(state) = self.peers.get_mut(&peer) else {
-            return false;
-        };
-        let affordable = state.budget > 0;
-        state.budget = state.budget.saturating_sub(1);
-        affordable
+    /// Takes one request with an answer of so many bytes from a peer's budget.
+    pub fn spend(&mut self, peer: Peer, bytes: u64) -> Spending {
+        let state = self.peers.get_mut(&peer);
+        state.map_or(Spending::Declined, |state| state.budget.spend(bytes))
     }
 
     /// Notes what a peer claims.
@@ -170,9 +168,7 @@ impl Sync {
                 state.lacks.clear();
                 due.push(*peer);
             }
-            if state.refill_due_ms <= now.monotonic_ms {
-                state.refill(now);
-            }
+            state.refill(now);
         }
         (due, late)
     }

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::U256;
 
-use super::{Presync, bodies::Wanted, timer::Timer};
+use super::{Presync, bodies::Wanted, budget::Budget, timer::Timer};
 use crate::{
     effect::Time,
     hash::BlockHash,
     message::{Peer, Status},
-    params::{
-        BLOCKS_PER_REQUEST, REQUEST_BUDGET, REQUEST_BUDGET_SECS, REQUESTS_PER_PEER,
-        STATUS_INTERVAL_SECS,
-    },
+    params::{BLOCKS_PER_REQUEST, REQUESTS_PER_PEER, STATUS_INTERVAL_SECS},
 };
 
 /// What we know of a peer, for those who look.
@@ -63,8 +60,7 @@ pub(super) struct PeerState {
     pub(super) quiet_until_ms: u64,
     /// Not asked for blocks before this: it failed to deliver.
     pub(super) rest_until_ms: u64,
-    pub(super) budget: u32,
-    pub(super) refill_due_ms: u64,
+    pub(super) budget: Budget,
 }
 
 impl PeerState {
@@ -87,8 +83,7 @@ impl PeerState {
             status_due_ms: now.monotonic_ms + STATUS_INTERVAL_SECS * 1000,
             quiet_until_ms: 0,
             rest_until_ms: 0,
-            budget: REQUEST_BUDGET,
-            refill_due_ms: now.monotonic_ms + REQUEST_BUDGET_SECS * 1000,
+            budget: Budget::new(now),
         }
     }
 
@@ -129,11 +124,9 @@ impl PeerState {
                 .is_none_or(|slowness| self.bodies.slowness() < slowness)
     }
 
-    /// A new budget. A point is forgiven, unless it still lets us wait.
+    /// A larger budget from time to time, and a point forgiven, unless it still lets us wait.
     pub(super) fn refill(&mut self, now: Time) {
-        self.refill_due_ms = now.monotonic_ms + REQUEST_BUDGET_SECS * 1000;
-        self.budget = REQUEST_BUDGET;
-        if self.stalls == 0 {
+        if self.budget.refill(now) && self.stalls == 0 {
             self.points = self.points.saturating_sub(1);
         }
     }

@@ -1,8 +1,12 @@
 //! Opening a data directory: lock, pinned network, store, node. Each failure has its exit code.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    hash::{BuildHasher, RandomState},
+    path::Path,
+    sync::Arc,
+};
 
-use chain::{Node, Store, StoreError};
+use chain::{Node, Settings, Store, StoreError};
 use state::Evm;
 
 use super::{
@@ -88,7 +92,12 @@ impl Opened {
             let told = Trouble::Damaged(error.0.clone()).at(&file);
             fail(if is_named { error } else { told })
         };
-        let node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
+        let mut node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
+        node.configure(Settings {
+            // The keys of the standard library's maps are drawn afresh in each process.
+            salt: RandomState::new().hash_one(()),
+            ..Settings::default()
+        });
         Ok(Self {
             node,
             store,
