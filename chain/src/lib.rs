@@ -43,7 +43,7 @@ pub use hash::{BlockHash, Root, TxHash};
 pub use header::{Extension, Header, PowHeader};
 pub use memory::MemoryStore;
 pub use message::{Gossip, Peer, PeerAddress, Request, Response, Status};
-pub use node::{Node, Settings};
+pub use node::Node;
 pub use overlay::Overlay;
 pub use pool::{PoolError, PoolSnapshot};
 pub use receipt::{Log, Receipt};

@@ -1,7 +1,7 @@
 //! C2: headers of chains with too little work are shown, and not kept.
 
 use chain::{
-    BlockHash, CheckedBlock, CheckedHeader, Fault, Input, Peer, Request, Settings, U256,
+    BlockHash, CheckedBlock, CheckedHeader, Fault, Input, Peer, Request, U256,
     params::{HEADERS_MAX, PRESYNC_INTERVAL},
 };
 
@@ -225,10 +225,7 @@ fn c2_minimum_chain_work() {
     for (short, minimum) in [(1, work(&chain[2_499])), (0, work(&chain[2_499]))] {
         let theirs = grown(&builder, &chain[..2_500 - short]);
         let mut ours = Shell::new(&builder.spec);
-        ours.node.configure(Settings {
-            min_chain_work: minimum,
-            salt: 3,
-        });
+        ours.node.set_min_chain_work(minimum);
         let mut net = Net::new(vec![ours, theirs]);
         net.connect_all();
         net.nodes[0].gossip(1, &chain[0]);

@@ -5,8 +5,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use chain::{
     Block, BlockHash, ChainSpec, CheckedBlock, CheckedTransaction, Effect, Event, Fault, Input,
-    MemoryStore, Node, Peer, Reader, Request, Settings, Stage, Store, Ticket, Time, TxHash,
-    Verdict, pool::PoolError,
+    MemoryStore, Node, Peer, Reader, Request, Stage, Store, Ticket, Time, TxHash, Verdict,
+    pool::PoolError,
 };
 
 use super::ledger::Ledger;
@@ -53,10 +53,7 @@ impl Shell {
     pub fn open(spec: &Arc<ChainSpec>, ledger: Ledger, store: MemoryStore) -> Self {
         let db = store.snapshot().unwrap();
         let mut node = Node::open(Arc::clone(spec), ledger.clone(), &db).unwrap();
-        node.configure(Settings {
-            salt: 0x5a17,
-            ..Settings::default()
-        });
+        node.set_salt(0x5a17);
         let now = Time {
             unix_secs: u64::from(spec.genesis_time) + 1_000_000,
             monotonic_ms: 0,

@@ -63,13 +63,13 @@ impl<E: Execution> Node<E> {
         if from.is_some() && is_worth_relaying {
             return Verdict::Accept;
         }
-        self.to_announce(id);
+        self.announce_later(id);
         Verdict::Ignore
     }
 
     /// Notes that a block is to be announced by us once it is the head; the oldest is forgotten
     /// when there are too many.
-    fn to_announce(&mut self, id: EntryId) {
+    fn announce_later(&mut self, id: EntryId) {
         self.unannounced.insert(id);
         if self.unannounced.len() > UNANNOUNCED_MAX {
             self.unannounced.pop_first();
@@ -217,7 +217,7 @@ impl<E: Execution> Node<E> {
             for orphan in self.orphans.take_children(&hash) {
                 let insert = self.insert(orphan.from, orphan.block, orphan.origin, step);
                 if let Insert::Joined(child) = insert {
-                    self.to_announce(child);
+                    self.announce_later(child);
                     joined.push(child);
                 }
             }
@@ -277,7 +277,7 @@ impl<E: Execution> Node<E> {
         for early in std::mem::take(&mut self.early) {
             let insert = self.insert(early.from, early.block, early.origin, step);
             if let Insert::Joined(id) = insert {
-                self.to_announce(id);
+                self.announce_later(id);
                 self.connect_orphans(id, step);
             }
         }

@@ -57,16 +57,6 @@ pub struct Node<E: Execution> {
     salt: u64,
 }
 
-/// What a node's owner sets; no part of consensus.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
-    /// Chain work below which no peer's headers are kept: what the network had long ago. Zero
-    /// for a network without a past.
-    pub min_chain_work: U256,
-    /// A number that peers cannot know, drawn afresh at each start.
-    pub salt: u64,
-}
-
 /// A block whose time has not come.
 #[derive(Clone, Debug)]
 struct Early {
@@ -140,10 +130,15 @@ impl<E: Execution> Node<E> {
         })
     }
 
-    /// Applies its owner's settings; meant for right after [`Node::open`].
-    pub fn configure(&mut self, settings: Settings) {
-        self.forest.set_min_chain_work(settings.min_chain_work);
-        self.salt = settings.salt;
+    /// Sets the chain work below which no peer's headers are kept: what the network had long ago.
+    /// A setting of the node's owner, no part of consensus; zero unless it is set.
+    pub fn set_min_chain_work(&mut self, min_chain_work: U256) {
+        self.forest.set_min_chain_work(min_chain_work);
+    }
+
+    /// Sets the number that peers cannot know, drawn afresh at each start.
+    pub fn set_salt(&mut self, salt: u64) {
+        self.salt = salt;
     }
 
     /// Takes one input. Effects are appended to `out` in the order in which they are to be

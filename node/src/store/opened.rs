@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use chain::{Node, Settings, Store, StoreError};
+use chain::{Node, Store, StoreError};
 use state::Evm;
 
 use super::{
@@ -93,11 +93,8 @@ impl Opened {
             fail(if is_named { error } else { told })
         };
         let mut node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
-        node.configure(Settings {
-            // The keys of the standard library's maps are drawn afresh in each process.
-            salt: RandomState::new().hash_one(()),
-            ..Settings::default()
-        });
+        // The keys of the standard library's maps are drawn afresh in each process.
+        node.set_salt(RandomState::new().hash_one(()));
         Ok(Self {
             node,
             store,
