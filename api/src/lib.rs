@@ -8,6 +8,7 @@
 mod error;
 mod host;
 mod limits;
+pub mod network;
 pub mod operator;
 mod rest;
 mod server;
@@ -23,6 +24,7 @@ use chain::{BlockHash, BlockId, ChainSpec, CheckedTransaction, Header, PoolError
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use limits::BRANCHES_MAX;
 pub use server::serve;
 
 /// One immutable version of everything that a reader may ask for.
@@ -43,8 +45,12 @@ pub struct View {
     pub reader: Arc<dyn Reader + Send + Sync>,
     /// The pool as it was then.
     pub pool: Arc<PoolSnapshot>,
-    /// Connected peers.
-    pub peers: usize,
+    /// Connected peers, by number.
+    pub peer_list: Arc<Vec<network::PeerInfo>>,
+    /// The branches with the best tips, best first, at most [`BRANCHES_MAX`].
+    pub branches: Arc<Vec<chain::forest::Branch>>,
+    /// How far the node is with catching up.
+    pub sync: network::SyncInfo,
     /// Whether this node mines.
     pub mining: bool,
     /// The program's version.

@@ -24,5 +24,7 @@ pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
 pub const PAGE_MAX: u64 = 1_000;
 /// Items on a page where the client names no number.
 pub const PAGE_DEFAULT: u64 = 20;
+/// Branches that a view holds.
+pub const BRANCHES_MAX: usize = 256;
 /// Time the core has to answer a submission.
 pub const SUBMIT_TIME_OUT: Duration = Duration::from_secs(10);

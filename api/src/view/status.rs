@@ -56,7 +56,7 @@ impl StatusJson {
             },
             base_fee: chain::rules::next_base_fee(&view.spec, &parent).to_string(),
             suggested_tip: SUGGESTED_TIP.to_string(),
-            peers: view.peers,
+            peers: view.peer_list.len(),
             mining: view.mining,
             pool: PoolJson {
                 count: view.pool.len(),

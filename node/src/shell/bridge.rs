@@ -14,6 +14,7 @@ use super::{
     check,
     core::{Message, Outgoing},
     delay::Delayed,
+    peers::Introduction,
     view::View,
 };
 
@@ -83,7 +84,13 @@ impl Running {
                 inbound,
             } => {
                 info!(peer = peer.0, id, address, inbound, "connected");
-                return self.input(Input::Connected(peer)).await;
+                let message = Message::Connected(Introduction {
+                    peer,
+                    id: id.into(),
+                    address: address.into(),
+                    inbound,
+                });
+                return self.bridge.inbox.send(message).await.is_ok();
             }
             Event::Disconnected { peer } => {
                 info!(peer = peer.0, "disconnected");
@@ -139,7 +146,10 @@ impl Running {
                     address, theirs, "refused a peer of another network: its genesis differs"
                 );
             }
-            Event::Ping { .. } => {}
+            Event::Ping { peer, rtt } => {
+                let message = Message::Ping { peer, rtt };
+                return self.bridge.inbox.send(message).await.is_ok();
+            }
             Event::Warning(text) => warn!("{text}"),
         }
         true

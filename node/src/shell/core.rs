@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use chain::{
@@ -21,7 +22,7 @@ use state::Evm;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{check, clock::Clock, metrics::Metrics, publish::Publisher};
+use super::{check, clock::Clock, metrics::Metrics, peers::Introduction, publish::Publisher};
 
 /// What the core thread is sent.
 pub enum Message {
@@ -33,6 +34,15 @@ pub enum Message {
         token: GossipToken,
         /// The input.
         input: Input,
+    },
+    /// A peer has come.
+    Connected(Introduction),
+    /// A peer has answered a ping.
+    Ping {
+        /// The peer.
+        peer: Peer,
+        /// The time from the ping to its answer.
+        rtt: Duration,
     },
     /// A user's transaction.
     Submission(api::Submission),
@@ -197,6 +207,12 @@ impl<S: Store> Running<S> {
                     group,
                 )?;
             }
+            Message::Connected(introduction) => {
+                let peer = introduction.peer;
+                self.core.publisher.connected(introduction);
+                self.step(Input::Connected(peer), group)?;
+            }
+            Message::Ping { peer, rtt } => self.core.publisher.pinged(peer, rtt),
             Message::Failed(error) => return Err(error),
             Message::Stop => {}
         }
@@ -205,10 +221,8 @@ impl<S: Store> Running<S> {
 
     /// One step; its writes join the group's batch, which the next step reads through.
     fn step(&mut self, input: Input, group: &mut Group) -> Result<Verdict, StoreError> {
-        match input {
-            Input::Connected(_) => self.core.publisher.connected(),
-            Input::Disconnected(_) => self.core.publisher.disconnected(),
-            _ => {}
+        if let Input::Disconnected(peer) = input {
+            self.core.publisher.disconnected(peer);
         }
         let now = self.core.clock.now();
         let db = Overlay {

@@ -79,7 +79,7 @@ impl Metrics {
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.height
             .set(i64::try_from(view.api.head.height).unwrap_or(i64::MAX));
-        self.peers.set(gauge(view.api.peers));
+        self.peers.set(gauge(view.api.peer_list.len()));
         self.pool_transactions.set(gauge(view.api.pool.len()));
         self.pool_bytes.set(gauge(view.api.pool.bytes()));
     }

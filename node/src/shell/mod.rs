@@ -11,6 +11,7 @@ pub mod delay;
 pub mod metrics;
 pub mod mining;
 pub mod operator;
+pub mod peers;
 pub mod publish;
 pub mod rival;
 pub mod running;

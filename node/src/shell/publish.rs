@@ -3,16 +3,25 @@
 //! A view is published before any effect of the steps it shows is carried out, so that whoever
 //! hears of a change finds it. Owned by the core thread alone.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chain::{Effect, Node, PoolSnapshot, Reader, StoreError};
+use api::network::{PeerInfo, SyncInfo};
+use chain::{Effect, Event, Node, Peer, PoolSnapshot, Reader, StoreError, forest::Branch};
 use state::Evm;
 use tokio::sync::watch;
 
-use super::{clock::Clock, metrics::Metrics, view::View};
+use super::{
+    clock::Clock,
+    metrics::Metrics,
+    peers::{Introduction, Peers},
+    view::View,
+};
 
-/// Views of a changed pool are published at least this far apart while inputs are waiting.
-const POOL_VIEW_INTERVAL_MS: u128 = 50;
+/// Views in which the head is the same are published at least this far apart while inputs wait.
+const VIEW_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What stays the same in every view.
 #[derive(Clone)]
@@ -38,8 +47,10 @@ pub struct Publisher {
     clock: Clock,
     metrics: Arc<Metrics>,
     identity: Identity,
-    peers: usize,
+    peers: Peers,
     published: Instant,
+    /// The forest's when the last view was made.
+    revision: u64,
 }
 
 impl Publisher {
@@ -51,7 +62,12 @@ impl Publisher {
         metrics: Arc<Metrics>,
         identity: Identity,
     ) -> Result<(Self, Readers), StoreError> {
-        let first = view(node, reader, clock, &identity, 0)?;
+        let live = Live {
+            peer_list: Arc::default(),
+            branches: Arc::new(node.forest().branches(api::BRANCHES_MAX)),
+            sync: sync_info(node),
+        };
+        let first = view(node, reader, clock, &identity, live)?;
         metrics.published(&first);
         let (api_views_in, api_views) = watch::channel(Arc::clone(&first.api));
         let (views_in, views) = watch::channel(Arc::new(first));
@@ -61,24 +77,31 @@ impl Publisher {
             clock,
             metrics,
             identity,
-            peers: 0,
+            peers: Peers::default(),
             published: Instant::now(),
+            revision: node.forest().revision(),
         };
         Ok((publisher, Readers { views, api_views }))
     }
 
     /// A peer has come.
-    pub fn connected(&mut self) {
-        self.peers += 1;
+    pub fn connected(&mut self, introduction: Introduction) {
+        let now = self.clock.now().unix_secs;
+        self.peers.connected(introduction, now);
     }
 
     /// A peer is gone.
-    pub fn disconnected(&mut self) {
-        self.peers = self.peers.saturating_sub(1);
+    pub fn disconnected(&mut self, peer: Peer) {
+        self.peers.disconnected(peer);
     }
 
-    /// Publishes a view if the head moved, or the pool or the peers changed and it is time. It is
-    /// time at once when a user is about to hear that a transaction was taken.
+    /// A peer has answered a ping.
+    pub fn pinged(&mut self, peer: Peer, rtt: Duration) {
+        self.peers.pinged(peer, rtt);
+    }
+
+    /// Publishes a view if the head moved, or something else changed and it is time. It is time
+    /// at once when a user is about to hear that a transaction was taken or a branch has begun.
     pub fn publish<S: Reader + Clone + Send + Sync + 'static>(
         &mut self,
         node: &Node<Evm>,
@@ -86,26 +109,84 @@ impl Publisher {
         effects: &[Effect],
         is_idle: bool,
     ) -> Result<(), StoreError> {
-        let (head, pool) = (node.head(), node.pool());
-        let (same_head, same_rest) = {
-            let last = self.api_views.borrow();
-            let same_pool = Arc::<PoolSnapshot>::ptr_eq(&last.pool, &pool);
-            (last.head == head, same_pool && last.peers == self.peers)
-        };
-        let takes = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(_), .. });
-        let is_due = effects.iter().any(takes)
-            || is_idle
-            || self.published.elapsed().as_millis() >= POOL_VIEW_INTERVAL_MS;
-        if same_head && (same_rest || !is_due) {
+        let last = Arc::clone(&self.api_views.borrow());
+        if !self.is_due(node, &last, effects, is_idle) {
             return Ok(());
         }
+        let live = self.live(node, &last);
         let reader = Arc::new(snapshot.clone());
-        let view = view(node, reader, self.clock, &self.identity, self.peers)?;
+        let view = view(node, reader, self.clock, &self.identity, live)?;
         self.metrics.published(&view);
         self.api_views.send_replace(Arc::clone(&view.api));
         self.views.send_replace(Arc::new(view));
         self.published = Instant::now();
+        self.revision = node.forest().revision();
         Ok(())
+    }
+
+    /// What must be seen soon is a matter of one comparison; what may wait is looked at only
+    /// after a while, since it changes with almost every step.
+    fn is_due(
+        &self,
+        node: &Node<Evm>,
+        last: &api::View,
+        effects: &[Effect],
+        is_idle: bool,
+    ) -> bool {
+        let is_awaited = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Reply { result: Ok(_), .. } | Effect::Publish(Event::Fork { .. })
+            )
+        };
+        if last.head != node.head() || effects.iter().any(is_awaited) {
+            return true;
+        }
+        let has_waited = self.published.elapsed() >= VIEW_INTERVAL;
+        let same_pool = Arc::<PoolSnapshot>::ptr_eq(&last.pool, &node.pool());
+        let same_peers = last.peer_list.len() == self.peers.count();
+        if !(same_pool && same_peers) && (is_idle || has_waited) {
+            return true;
+        }
+        has_waited
+            && (self.revision != node.forest().revision()
+                || last.sync != sync_info(node)
+                || *last.peer_list != self.peers.list(&node.sync().summaries()))
+    }
+
+    /// What changes without the head; parts that are the same as in the last view are shared.
+    fn live(&self, node: &Node<Evm>, last: &api::View) -> Live {
+        let list = self.peers.list(&node.sync().summaries());
+        let same_forest = self.revision == node.forest().revision();
+        Live {
+            peer_list: if *last.peer_list == list {
+                Arc::clone(&last.peer_list)
+            } else {
+                Arc::new(list)
+            },
+            branches: if same_forest {
+                Arc::clone(&last.branches)
+            } else {
+                Arc::new(node.forest().branches(api::BRANCHES_MAX))
+            },
+            sync: sync_info(node),
+        }
+    }
+}
+
+/// What a view says beside the head, the state and the pool.
+struct Live {
+    peer_list: Arc<Vec<PeerInfo>>,
+    branches: Arc<Vec<Branch>>,
+    sync: SyncInfo,
+}
+
+fn sync_info(node: &Node<Evm>) -> SyncInfo {
+    let forest = node.forest();
+    SyncInfo {
+        is_syncing: node.is_syncing(),
+        best_header: forest.tree()[forest.best_header()].id(),
+        bodies_under_way: node.sync().bodies_under_way(),
     }
 }
 
@@ -114,7 +195,7 @@ fn view(
     reader: Arc<dyn Reader + Send + Sync>,
     clock: Clock,
     identity: &Identity,
-    peers: usize,
+    live: Live,
 ) -> Result<View, StoreError> {
     let head = node.head();
     let missing = || StoreError(format!("no header for the head {}", head.hash));
@@ -128,7 +209,9 @@ fn view(
         state: node.head_state().clone(),
         reader,
         pool: node.pool(),
-        peers,
+        peer_list: live.peer_list,
+        branches: live.branches,
+        sync: live.sync,
         mining: identity.mining,
         version: env!("CARGO_PKG_VERSION"),
     };

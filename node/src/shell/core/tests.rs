@@ -110,17 +110,16 @@ fn a_question_that_finds_no_room_is_over() {
     let mut driven = drive(1);
     let from = Peer(1);
     // The status we ask for takes the only place.
-    driven.run([Message::Input(Input::Connected(from))]);
+    driven.run([Message::Connected(Introduction {
+        peer: from,
+        id: "id".into(),
+        address: "/memory/1".into(),
+        inbound: true,
+    })]);
     let status = ahead(&driven);
     driven.run([Message::Input(Input::Status { from, status })]);
     let own: Vec<_> = driven.running.own_inputs.drain(..).collect();
-    let [
-        Input::Answered {
-            from: peer,
-            request,
-        },
-    ] = &own[..]
-    else {
+    let [Input::Unserved { to: peer, request }] = &own[..] else {
         panic!("the question for headers is not over: {own:?}");
     };
     assert_eq!(*peer, from);
