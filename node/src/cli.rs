@@ -25,6 +25,8 @@ enum Verb {
     Node(Box<verbs::node::Args>),
     /// Run a network of several nodes on this machine
     Devnet(verbs::devnet::Args),
+    /// Make forks and reorgs happen on a dev network
+    Dev(verbs::dev::Args),
     /// Show where a node stands
     Status(verbs::status::Args),
     /// Balances and transfers
@@ -39,6 +41,7 @@ pub fn run() -> Result<(), Failure> {
         Verb::Init(args) => verbs::init::run(&args),
         Verb::Node(args) => verbs::node::run(&args),
         Verb::Devnet(args) => verbs::devnet::run(&args),
+        Verb::Dev(args) => verbs::dev::run(&args),
         Verb::Status(args) => verbs::status::run(&args),
         Verb::Wallet(args) => verbs::wallet::run(&args),
     }

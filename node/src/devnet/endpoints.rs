@@ -23,6 +23,11 @@ fn path(directory: &Path) -> PathBuf {
 }
 
 impl Endpoints {
+    /// The node's peer id.
+    pub fn peer_id(&self) -> Option<&str> {
+        self.p2p.first()?.rsplit_once("/p2p/").map(|(_, id)| id)
+    }
+
     /// Reads a node's endpoints; `None` if it has none or they are not readable.
     pub fn read(directory: &Path) -> Option<Self> {
         serde_json::from_str(&fs::read_to_string(path(directory)).ok()?).ok()

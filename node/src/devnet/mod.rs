@@ -3,6 +3,8 @@
 pub mod client;
 pub mod console;
 pub mod endpoints;
+pub mod place;
+pub mod split;
 pub mod stop;
 pub mod supervisor;
 pub mod token;

@@ -15,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::endpoints::Endpoints;
+use super::{
+    endpoints::Endpoints,
+    place::{self, Member},
+};
 use crate::failure::{Exit, Failure};
 
 /// How long a node may take until it answers.
@@ -128,7 +131,7 @@ impl NodeProcess {
         ports: Ports,
         bootnodes: &[String],
     ) -> Result<Self, Failure> {
-        let directory = plan.directory.join(format!("node-{number}"));
+        let directory = place::node_directory(&plan.directory, number);
         fs::create_dir_all(&directory)?;
         let text = |path: &Path| path.display().to_string();
         let mut arguments: Vec<String> =
@@ -230,6 +233,16 @@ impl NodeProcess {
         let rest = Duration::from_secs(u64::from(self.early_deaths));
         self.state = State::Resting(Instant::now() + rest);
         Ok(format!("node {number} {how}; starting it again"))
+    }
+
+    /// Where it is, while it listens.
+    pub fn member(&self) -> Option<Member> {
+        let is_up = matches!(self.state, State::Up(_));
+        is_up.then(|| Member {
+            number: self.number,
+            directory: self.directory.clone(),
+            endpoints: self.endpoints.clone(),
+        })
     }
 
     /// Asks the process to stop, by closing its pipe.

@@ -10,11 +10,13 @@ use std::{
 
 use clap::builder::RangedU64ValueParser;
 
-use super::{data_directory, node::parse_percent};
+use super::{devnet_directory, node::parse_percent};
 use crate::{
     devnet::{
         client,
         console::{Console, shorten},
+        place,
+        split::Split,
         stop,
         supervisor::{NodeProcess, Plan, Ports, sleep_unless},
     },
@@ -29,11 +31,14 @@ const SPEC: &str = "devnet.json";
 /// Run a network of several nodes on this machine.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Directory of the devnet [default: `devnet` in the platform's data directory]
+    /// Name of the devnet, to have several [default: one without a name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Directory of the devnet [default: its place in the platform's data directory]
     #[arg(long, value_name = "DIR")]
     datadir: Option<PathBuf>,
     /// Number of nodes
-    #[arg(long, default_value = "2", value_parser = RangedU64ValueParser::<u32>::new().range(1..=16))]
+    #[arg(long, default_value = "2", value_parser = RangedU64ValueParser::<u32>::new().range(1..=64))]
     nodes: u32,
     /// Mining threads of each node
     #[arg(long, default_value = "1", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
@@ -55,7 +60,7 @@ pub struct Args {
 /// Runs the devnet until Ctrl-C.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let stop = stop::on_signal()?;
-    let directory = data_directory(args.datadir.as_deref(), "devnet")?;
+    let directory = devnet_directory(args.datadir.as_deref(), args.name.as_deref())?;
     let _lock = Lock::take(&directory)?;
     if args.fresh {
         forget(&directory).map_err(|error| {
@@ -63,11 +68,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Failure::new(Exit::Other, format!("cannot clear {place}: {error}"))
         })?;
     }
+    Split::remove(&directory);
+    place::forget_endpoints(&directory)?;
     let plan = plan(args, directory)?;
     let mut nodes = start_nodes(args, &plan, &stop)?;
     if !stop.load(Ordering::Relaxed) {
         say(&banner(args, &plan, &nodes)?, &stop);
-        follow(&mut nodes, &stop)?;
+        follow(&plan.directory, &mut nodes, &stop)?;
     }
     let place = plan.directory.display();
     say(&format!("stopping; the chain is kept in {place}"), &stop);
@@ -77,9 +84,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Looks after the nodes and prints what happens, until it is to stop.
-fn follow(nodes: &mut [NodeProcess], stop: &AtomicBool) -> Result<(), Failure> {
+fn follow(directory: &Path, nodes: &mut [NodeProcess], stop: &AtomicBool) -> Result<(), Failure> {
+    let mut split = None;
     let mut console = Console::new(nodes[0].endpoints.http.clone());
     while !stop.load(Ordering::Relaxed) {
+        let now = Split::read(directory);
+        if now != split {
+            say(&split_note(now.as_ref()), stop);
+            split = now;
+        }
         for index in 0..nodes.len() {
             let others = nodes
                 .iter()
@@ -90,6 +103,7 @@ fn follow(nodes: &mut [NodeProcess], stop: &AtomicBool) -> Result<(), Failure> {
                 .collect();
             if let Some(line) = nodes[index].look_after(&others)? {
                 say(&line, stop);
+                keep_split(split.as_ref(), &nodes[index]);
             }
         }
         console.set_url(nodes[0].endpoints.http.clone());
@@ -97,6 +111,21 @@ fn follow(nodes: &mut [NodeProcess], stop: &AtomicBool) -> Result<(), Failure> {
         sleep_unless(stop, Duration::from_millis(250));
     }
     Ok(())
+}
+
+/// A node that has come back is split from the others as before.
+fn keep_split(split: Option<&Split>, node: &NodeProcess) {
+    if let (Some(split), Some(member)) = (split, node.member()) {
+        // One that dies again now is told when it comes back.
+        let _ = split.tell(&member);
+    }
+}
+
+fn split_note(split: Option<&Split>) -> String {
+    match split {
+        Some(split) => format!("split: {split}"),
+        None => "healed: all nodes talk to each other again".to_owned(),
+    }
 }
 
 /// Prints a line. When nobody reads any more, the devnet stops, as any program in a pipe does.
@@ -108,18 +137,13 @@ fn say(line: &str, stop: &AtomicBool) {
 
 /// Removes what an earlier devnet left: its spec and its nodes' directories, nothing else.
 fn forget(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let number = name.strip_prefix("node-").map(str::parse::<u32>);
-        if matches!(number, Some(Ok(_))) && entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else if name == SPEC {
-            fs::remove_file(entry.path())?;
-        }
+    for (_, node) in place::node_directories(directory)? {
+        fs::remove_dir_all(node)?;
     }
-    Ok(())
+    match fs::remove_file(directory.join(SPEC)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The spec of an earlier run, or a new one made for this machine's hash rate.

@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Asks a node for its status and prints it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let url = args.node.resolve();
+    let url = args.node.resolve()?;
     let status = client::get(&url, "/v1/status", Duration::from_secs(5)).map_err(|error| {
         let hint = "start one with `lignum devnet` or name it with --node";
         Failure::new(

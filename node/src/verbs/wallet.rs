@@ -14,7 +14,7 @@ pub struct Args {
 
 /// Runs the wallet's verb.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let url = args.node.resolve();
+    let url = args.node.resolve()?;
     wallet::verbs::run(&args.command, &url)
         .map_err(|error| Failure::with_code(error.exit_code(), error))
 }
