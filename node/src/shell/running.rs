@@ -4,7 +4,6 @@
 //! knows all of them.
 
 use std::{
-    net::{IpAddr, SocketAddr},
     path::Path,
     sync::{
         Arc,
@@ -32,6 +31,7 @@ use super::{
     clock::Clock,
     core::{self, Core, Message},
     delay::Delayed,
+    listen,
     metrics::Metrics,
     mining::{Mining, Site},
     operator::{ORDERS_MAX, Operator},
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    devnet::{endpoints::Endpoints, token},
+    devnet::token,
     failure::{Exit, Failure},
     random,
     store::opened::Opened,
@@ -88,24 +88,25 @@ impl Running {
     /// Starts everything; the node listens when this returns.
     pub fn start(
         runtime: &Runtime,
-        opened: Opened,
+        mut opened: Opened,
         settings: &Settings,
         directory: &Path,
     ) -> Result<Self, Failure> {
+        opened.node.set_min_chain_work(settings.min_chain_work);
         let dev = opened.network.spec.dev;
         let coinbase = coinbase(settings, dev)?;
         let miner = settings.mine.then(|| own_miner(settings)).transpose()?;
         let (spec, text) = (Arc::clone(opened.node.spec()), opened.network.text.clone());
         let genesis = opened.node.genesis_hash();
         let (name, head) = (opened.network.name.clone(), opened.node.head());
-        let listener = listen_http(runtime, settings)?;
+        let listener = listen::http(runtime, settings)?;
         let (events_in, events) = mpsc::channel(CORE_QUEUE);
-        let network = start_network(
+        let network = listen::network(
             runtime, settings, directory, genesis, &spec, text, events_in,
         )?;
         let (outbox, outgoing) = mpsc::channel(chain::params::NETWORK_QUEUE);
         let (wiring, core) = start_core(opened, settings.mine, outbox)?;
-        let endpoints = endpoints(&listener, &network)?;
+        let endpoints = listen::endpoints(&listener, &network)?;
         info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
         let (delay, delayed) = watch::channel(Duration::ZERO);
         let bridge = Bridge {
@@ -293,55 +294,6 @@ fn operator(
     Ok((api::operator::Operator { token, orders }, waiting))
 }
 
-fn listen_http(runtime: &Runtime, settings: &Settings) -> Result<TcpListener, Failure> {
-    let address = SocketAddr::new(settings.http_addr, settings.http_port);
-    runtime
-        .block_on(TcpListener::bind(address))
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => Failure::new(
-                Exit::PortInUse,
-                format!(
-                    "port {} is in use: choose another with --http.port",
-                    address.port()
-                ),
-            ),
-            _ => Failure::new(Exit::Config, format!("cannot listen on {address}: {error}")),
-        })
-}
-
-fn start_network(
-    runtime: &Runtime,
-    settings: &Settings,
-    directory: &Path,
-    genesis: chain::BlockHash,
-    spec: &chain::ChainSpec,
-    spec_json: String,
-    events: mpsc::Sender<p2p::Event>,
-) -> Result<p2p::Handle, Failure> {
-    let identity = p2p::identity::load_or_create(&directory.join("node.key"))
-        .map_err(|error| Failure::new(Exit::Config, error))?;
-    let text = genesis.to_string();
-    let mut config = p2p::Config::new(identity, text[text.len() - 8..].to_owned(), spec_json);
-    // A dev network's keys are known to everybody, so it stays on this machine.
-    config.loopback_only = spec.dev;
-    let address: IpAddr = if spec.dev {
-        [127, 0, 0, 1].into()
-    } else {
-        [0, 0, 0, 0].into()
-    };
-    config.listen = p2p::listen_addresses(address, settings.port);
-    config.bootnodes.clone_from(&settings.bootnodes);
-    runtime
-        .block_on(p2p::start(config, events))
-        .map_err(|error| match &error {
-            p2p::StartError::AddressTaken { .. } => Failure::new(
-                Exit::PortInUse,
-                format!("{error}: choose another port with --port"),
-            ),
-            _ => Failure::new(Exit::Config, error),
-        })
-}
-
 fn start_core(
     opened: Opened,
     mining: bool,
@@ -393,21 +345,6 @@ fn start_core(
         },
         thread,
     ))
-}
-
-fn endpoints(listener: &TcpListener, network: &p2p::Handle) -> Result<Endpoints, Failure> {
-    let id = network.peer_id();
-    let p2p = network
-        .addresses()
-        .iter()
-        .map(|address| format!("{address}/p2p/{id}"))
-        .collect();
-    let http = format!("http://{}", listener.local_addr()?);
-    Ok(Endpoints {
-        http,
-        p2p,
-        pid: std::process::id(),
-    })
 }
 
 /// Starts the HTTP API; it ends when its `stop` is dropped.
