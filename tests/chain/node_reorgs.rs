@@ -59,11 +59,46 @@ fn branch(builder: &mut Builder, wallet: &Wallet, length: usize) -> Vec<CheckedB
     out
 }
 
-/// C11, Rule F3: a reorg of 1, 10, 100 and 300 blocks, the last beyond the window of states, ends in
-/// the state of a replay from genesis, and so does the way back.
+/// Everything a reader may ask for is as in a node that never saw another branch: state, receipts,
+/// the index by height, and the pool after it was offered what the reorg has undone.
+fn assert_as_without_reorg(builder: &Builder, shell: &Shell, undone: &[CheckedBlock]) {
+    let mut plain = Shell::new(&builder.spec);
+    let db = shell.store.snapshot().unwrap();
+    for height in 1..=shell.node.head().height {
+        let hash = db.canonical(height).unwrap().unwrap();
+        plain.own(&shell.load(&hash));
+    }
+    let want = plain.store.snapshot().unwrap();
+    assert_eq!(plain.head(), shell.head());
+    assert_eq!(plain.node.head_state(), shell.node.head_state());
+    for height in 0..=shell.node.head().height + 1 {
+        let hash = want.canonical(height).unwrap();
+        assert_eq!(db.canonical(height).unwrap(), hash);
+        let Some(hash) = hash else { break };
+        assert_eq!(db.receipts(&hash).unwrap(), want.receipts(&hash).unwrap());
+        assert_eq!(db.changes(&hash).unwrap(), want.changes(&hash).unwrap());
+    }
+    for transaction in undone.iter().flat_map(CheckedBlock::transactions) {
+        let (ticket, transaction) = (Ticket(1), transaction.clone());
+        plain.input(Input::Submitted {
+            ticket,
+            transaction,
+        });
+    }
+    let candidates = |shell: &Shell| shell.node.pool().candidates(0, 1_000);
+    assert_eq!(candidates(&plain), candidates(shell));
+    let waits = !candidates(&plain).is_empty();
+    assert_eq!(
+        waits,
+        undone.iter().any(|block| !block.transactions().is_empty())
+    );
+}
+
+/// C11, Rule F3: a reorg of 1, 10, 100 and 1,000 blocks, the last two through change sets in part,
+/// ends as a replay from genesis does, and so does the way back.
 #[test]
 fn f3_c11_reorg_equals_replay() {
-    for depth in [1, 10, 100, 300] {
+    for depth in [1, 10, 100, 140, 1_000] {
         let (mut builder, mut shell, one, two) = world();
         let old = branch(&mut builder, &one, depth);
         let new = branch(&mut builder, &two, depth + 1);
@@ -80,6 +115,7 @@ fn f3_c11_reorg_equals_replay() {
         assert_eq!(shell.head(), hash(new.last().unwrap()), "depth {depth}");
         assert_eq!(*shell.node.head_state(), replayed(&builder, &shell));
         shell.assert_head_is_best_held();
+        assert_as_without_reorg(&builder, &shell, &old);
         let told = shell.out.events.iter().any(|event| match event {
             Event::Head { undone, redone, .. } => {
                 // At equal work already, if the lower hash is on the new branch.
@@ -98,6 +134,7 @@ fn f3_c11_reorg_equals_replay() {
             shell.own(&block);
         }
         assert_eq!(shell.node.head().height, depth as u64 + 2);
+        assert_as_without_reorg(&builder, &shell, &new);
         assert_eq!(*shell.node.head_state(), replayed(&builder, &shell));
         assert_eq!(shell.restarted().node.head_state(), shell.node.head_state());
     }
@@ -326,6 +363,47 @@ fn c12_a_branch_that_is_invalid_in_the_middle() {
         let next = builder.mine(best);
         shell.own(&next);
         assert_eq!(shell.head(), hash(&next), "and the chain goes on");
+    }
+}
+
+/// C12: a deep reorg to a branch whose k-th block is invalid ends on the best valid block, whether
+/// the branch outranks the old head before that block or after.
+#[test]
+fn c12_a_deep_branch_with_an_invalid_block() {
+    use crate::support::builder::Plan;
+    for bad_at in [0, 1, 140, 149, 151, 170, 199] {
+        let (mut builder, mut shell, one, _) = world();
+        let old = branch(&mut builder, &one, 150);
+        let (mut at, mut new) = (builder.genesis, Vec::new());
+        for index in 0..200 {
+            let alter = |block: &mut chain::Block| {
+                block.header.extension.receipts_root.0[5] ^= u8::from(index == bad_at);
+            };
+            let plan = Plan {
+                alter: &alter,
+                ..Plan::default()
+            };
+            new.push(builder.plan(at, &plan));
+            at = hash(new.last().unwrap());
+        }
+        for block in &old {
+            shell.own(block);
+        }
+        shell.connect(1);
+        shell.headers(1, &new);
+        for block in &new {
+            shell.gossip(1, block);
+        }
+        let best = if bad_at > 150 {
+            &new[bad_at - 1]
+        } else {
+            &old[149]
+        };
+        assert_eq!(shell.head(), hash(best), "invalid at {bad_at}");
+        let undone: &[CheckedBlock] = if bad_at > 150 { &old } else { &[] };
+        assert_as_without_reorg(&builder, &shell, undone);
+        assert_eq!(shell.out.disconnected, [], "nobody could know");
+        shell.assert_head_is_best_held();
     }
 }
 

@@ -127,7 +127,8 @@ impl Shell {
         }
     }
 
-    fn load(&self, hash: &BlockHash) -> CheckedBlock {
+    /// A stored block.
+    pub fn load(&self, hash: &BlockHash) -> CheckedBlock {
         let db = self.store.snapshot().unwrap();
         let header = db.header(hash).unwrap().expect("a header to load");
         let body = db.body(hash).unwrap().expect("a body to load");

@@ -178,12 +178,15 @@ impl<E: Execution> Node<E> {
             let account = self.execution.account(self.head_state(), &address);
             self.pool.account_changed(&address, account.as_ref());
         }
+        // One that must be loaded comes later, and so must those above it: nonces go up.
+        let mut later = false;
         for id in undone.iter().rev() {
-            let version = self.states.get(*id);
+            let version = self.states.get(*id).filter(|_| !later);
             let transactions = version.map(|version| Arc::clone(&version.transactions));
             match transactions.filter(|transactions| !transactions.is_empty()) {
                 Some(transactions) => self.return_to_pool(&transactions, step),
                 None if self.forest.tree()[*id].body_bytes > 8 => {
+                    later = true;
                     step.effects
                         .push(Effect::Load(self.forest.tree()[*id].id().hash));
                 }
