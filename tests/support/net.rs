@@ -31,6 +31,11 @@ pub struct Net {
     /// Blocks forwarded or announced over a link.
     pub gossiped: usize,
     delivered: u64,
+    /// Who is connected with whom, the lower number first.
+    links: BTreeSet<(usize, usize)>,
+    /// If not zero, messages overtake each other, and gossip gets lost or comes twice: the state
+    /// of a generator of what happens.
+    pub chaos: u64,
 }
 
 impl Net {
@@ -43,6 +48,8 @@ impl Net {
             requests: Vec::new(),
             gossiped: 0,
             delivered: 0,
+            links: BTreeSet::new(),
+            chaos: 0,
         }
     }
 
@@ -50,20 +57,60 @@ impl Net {
     pub fn connect_all(&mut self) {
         for a in 0..self.nodes.len() {
             for b in 0..self.nodes.len() {
-                if a != b {
+                if a != b && self.links.insert((a.min(b), a.max(b))) {
                     self.nodes[a].connect(b as u64);
+                    self.nodes[b].connect(a as u64);
                     self.collect(a);
+                    self.collect(b);
                 }
             }
         }
         self.run();
     }
 
+    /// Cuts the links for which `is_cut` is true; what is under way on them is lost.
+    pub fn cut(&mut self, is_cut: impl Fn(usize, usize) -> bool) {
+        let (cut, left) = std::mem::take(&mut self.links)
+            .into_iter()
+            .partition(|(a, b)| is_cut(*a, *b));
+        self.links = left;
+        let cut: BTreeSet<(usize, usize)> = cut;
+        for (a, b) in cut {
+            self.nodes[a].input(Input::Disconnected(Peer(b as u64)));
+            self.nodes[b].input(Input::Disconnected(Peer(a as u64)));
+            self.collect(a);
+            self.collect(b);
+        }
+        self.run();
+    }
+
+    fn is_linked(&self, a: usize, b: usize) -> bool {
+        self.links.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// A number below `below` from the generator.
+    pub fn draw(&mut self, below: usize) -> usize {
+        self.chaos ^= self.chaos << 13;
+        self.chaos ^= self.chaos >> 7;
+        self.chaos ^= self.chaos << 17;
+        (self.chaos % below as u64) as usize
+    }
+
+    fn next(&mut self) -> Option<(usize, usize, Message)> {
+        if self.chaos == 0 || self.queue.is_empty() {
+            return self.queue.pop_front();
+        }
+        let place = self.draw(self.queue.len().min(8));
+        self.queue.remove(place)
+    }
+
     /// Delivers until nothing is under way.
     pub fn run(&mut self) {
-        while let Some((from, to, message)) = self.queue.pop_front() {
-            self.deliver(from, to, message);
-            self.collect(to);
+        while let Some((from, to, message)) = self.next() {
+            if self.is_linked(from, to) {
+                self.deliver(from, to, message);
+                self.collect(to);
+            }
         }
     }
 
@@ -119,10 +166,16 @@ impl Net {
 
     fn gossip(&mut self, node: usize, except: Option<usize>, bytes: &[u8]) {
         for to in 0..self.nodes.len() {
-            if to != node && Some(to) != except {
-                self.gossiped += 1;
-                self.queue
-                    .push_back((node, to, Message::Block(bytes.to_vec())));
+            if to != node && Some(to) != except && self.is_linked(node, to) {
+                let copies = match self.chaos {
+                    0 => 1,
+                    _ => [0, 1, 1, 1, 1, 1, 1, 2][self.draw(8)],
+                };
+                self.gossiped += copies;
+                for _ in 0..copies {
+                    self.queue
+                        .push_back((node, to, Message::Block(bytes.to_vec())));
+                }
             }
         }
     }
