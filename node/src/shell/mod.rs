@@ -16,4 +16,5 @@ pub mod peers;
 pub mod publish;
 pub mod rival;
 pub mod running;
+mod ticker;
 pub mod view;

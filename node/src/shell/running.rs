@@ -14,7 +14,7 @@ use std::{
 };
 
 use api::operator::Command;
-use chain::{Address, Input, Store, StoreError, params::CORE_QUEUE};
+use chain::{Address, Store, StoreError, params::CORE_QUEUE};
 use miner::Miner;
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -36,6 +36,7 @@ use super::{
     mining::{Mining, Site},
     operator::{ORDERS_MAX, Operator},
     publish::{Identity, Publisher, Readers},
+    ticker::Ticker,
 };
 use crate::{
     config::Settings,
@@ -47,9 +48,6 @@ use crate::{
 
 /// A core that has not finished a step for this long is not healthy.
 const HEARTBEAT_MS_MAX: u64 = 10_000;
-
-/// Time between two ticks of the core.
-const TICK: Duration = Duration::from_millis(250);
 
 /// How long the end waits for answers of the HTTP server that are under way.
 const ANSWERS_TIME_OUT: Duration = Duration::from_secs(1);
@@ -82,6 +80,16 @@ struct Wiring {
     inbox: mpsc::Sender<Message>,
     readers: Readers,
     heartbeat: Arc<AtomicU64>,
+}
+
+impl Wiring {
+    fn ticker(&self) -> Ticker {
+        Ticker {
+            inbox: self.inbox.clone(),
+            views: self.readers.api_views.clone(),
+            clock: self.clock,
+        }
+    }
 }
 
 impl Running {
@@ -119,7 +127,7 @@ impl Running {
         };
         let mut tasks = vec![
             ("bridge", runtime.spawn(bridge.run())),
-            ("ticker", runtime.spawn(tick(wiring.inbox.clone()))),
+            ("ticker", runtime.spawn(wiring.ticker().run())),
         ];
         let (operator, orders) = operator(directory)?;
         let server = start_api(runtime, listener, &wiring, settings, operator, &mut tasks);
@@ -137,16 +145,9 @@ impl Running {
             };
             tasks.push(("operator", runtime.spawn(operator.run())));
         }
-        let mining = miner.zip(site).map(|(miner, site)| {
-            let stop = Arc::clone(&stop_mining);
-            let mining = Mining {
-                miner,
-                site,
-                stop,
-                paused,
-            };
-            thread::spawn(move || mining.run())
-        });
+        let mining = miner
+            .zip(site)
+            .map(|(miner, site)| start_mining(miner, site, Arc::clone(&stop_mining), paused));
         // Written last: whoever reads them finds everything up.
         endpoints.write(directory)?;
         Ok(Self {
@@ -392,15 +393,19 @@ async fn forward(mut waiting: mpsc::Receiver<api::Submission>, inbox: mpsc::Send
     }
 }
 
-async fn tick(inbox: mpsc::Sender<Message>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        interval.tick().await;
-        if inbox.send(Message::Input(Input::Tick)).await.is_err() {
-            return;
-        }
-    }
+fn start_mining(
+    miner: Miner,
+    site: Site,
+    stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    let mining = Mining {
+        miner,
+        site,
+        stop,
+        paused,
+    };
+    thread::spawn(move || mining.run())
 }
 
 #[cfg(test)]
