@@ -106,7 +106,10 @@ pub const PATIENCE_MAX_MS: u64 = 64_000;
 pub const STALL_REST_MS: u64 = 10_000;
 /// Milliseconds in which a peer is not asked again after it declined, or our own queue was full.
 pub const UNSERVED_REST_MS: u64 = 2_000;
-/// Milliseconds between two ticks that mean we were asleep.
+/// Milliseconds between two ticks; what is more was a sleep or work of ours, in which nobody let
+/// us wait.
+pub const TICK_GAP_MS: u64 = 1_000;
+/// Milliseconds between two ticks after which all peers are asked at once where they stand.
 pub const CLOCK_JUMP_MS: u64 = 5_000;
 /// Seconds between two looks at a peer's status.
 pub const STATUS_INTERVAL_SECS: u64 = 10;
@@ -137,6 +140,8 @@ pub const TEMPLATE_CANDIDATES_MAX: usize = 3_000;
 
 /// Inputs waiting for the core.
 pub const CORE_QUEUE: usize = 1_024;
+/// Messages from the wire that wait to be checked.
+pub const UNCHECKED_QUEUE: usize = 64;
 /// Commands waiting for the network task.
 pub const NETWORK_QUEUE: usize = 1_024;
 /// Steps whose batches are committed as one.

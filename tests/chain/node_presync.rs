@@ -6,7 +6,7 @@ use chain::{
 };
 
 use crate::support::{
-    builder::{Builder, hash, headers, regtest},
+    builder::{Builder, hash, headers, mined, regtest},
     net::Net,
     shell::Shell,
 };
@@ -249,17 +249,49 @@ fn p3_a_chain_shown_in_circles() {
     let mut shell = grown(&builder, &main);
     let shown = builder.headers(builder.genesis, (0..HEADERS_MAX).map(|_| 1), 1);
     shell.connect(1);
-    let mut rounds = 0;
-    while shell.out.disconnected.is_empty() {
+    for _ in 0..20 {
         boast(&mut shell, 1);
         let headers = shown.clone();
         let from = Peer(1);
         shell.input(Input::Headers { from, headers });
-        rounds += 1;
     }
     assert_eq!(shell.out.disconnected, [(Peer(1), Fault::NoProgress)]);
-    assert!(rounds <= 20, "{rounds}");
     assert_eq!(shell.node.forest().tree().len(), 3_001);
+}
+
+/// C2: shown headers are checked like any others: what breaks a rule ends the pass and charges
+/// its peer, in the first answer and in a later one. So does one whose time has not come, which
+/// is nobody's fault.
+#[test]
+fn c2_shown_headers_are_checked() {
+    let mut builder = Builder::new(regtest(&[]));
+    let main = builder.chain(builder.genesis, 3_000);
+    let good = builder.headers(builder.genesis, (0..2 * HEADERS_MAX).map(|_| 1), 1);
+    for bad_at in [500, HEADERS_MAX + 500] {
+        for is_early in [false, true] {
+            let mut shell = grown(&builder, &main);
+            shell.connect(1);
+            boast(&mut shell, 1);
+            let mut shown = good.clone();
+            if is_early {
+                shell.now.unix_secs = u64::from(good[bad_at].header().pow.time) - 7_201;
+            } else {
+                // Linked all the way, and each with its work; only this one's sum is wrong.
+                for at in bad_at..shown.len() {
+                    let mut header = chain::Header::clone(good[at].header());
+                    header.pow.parent = shown[at - 1].hash();
+                    header.extension.chain_work += U256::from(u64::from(at == bad_at));
+                    shown[at] = CheckedHeader::check(mined(header), &builder.spec).unwrap();
+                }
+            }
+            while answer(&mut shell, 1, builder.genesis, &shown) {}
+            let fault = Fault::InvalidBlock;
+            let want: &[_] = if is_early { &[] } else { &[(Peer(1), fault)] };
+            assert_eq!(shell.out.disconnected, want, "{bad_at}");
+            assert_eq!(presync_bytes(&shell, 1), None);
+            assert_eq!(shell.node.forest().tree().len(), 3_001);
+        }
+    }
 }
 
 /// C2, C3: blocks that came early or as orphans are held against the threshold when their turn

@@ -27,7 +27,7 @@ use crate::{
     effect::{Fault, Time},
     hash::BlockHash,
     message::{Peer, Request, Status},
-    params::{CLOCK_JUMP_MS, PEERS_MAX, STATUS_INTERVAL_SECS, UNSERVED_REST_MS},
+    params::{CLOCK_JUMP_MS, PEERS_MAX, STATUS_INTERVAL_SECS, TICK_GAP_MS, UNSERVED_REST_MS},
 };
 
 /// What is under way with all peers.
@@ -156,8 +156,14 @@ impl Sync {
         let gap_ms = now
             .monotonic_ms
             .saturating_sub(last_ms.unwrap_or(now.monotonic_ms));
+        if gap_ms > TICK_GAP_MS {
+            self.extend(gap_ms - TICK_GAP_MS, now);
+        }
         if gap_ms > CLOCK_JUMP_MS {
-            self.woke_up(now);
+            // Much may have happened.
+            for state in self.peers.values_mut() {
+                state.status_due_ms = now.monotonic_ms;
+            }
         }
         let late = self.stalled(now);
         let mut due = Vec::new();
@@ -173,15 +179,14 @@ impl Sync {
         (due, late)
     }
 
-    /// Threat X1: nobody let us wait while we were asleep, and much may have happened.
-    fn woke_up(&mut self, now: Time) {
+    /// Threat X1: nobody let us wait while we were asleep, or had too much to do to listen.
+    fn extend(&mut self, ms: u64, now: Time) {
         for state in self.peers.values_mut() {
-            state.headers.restart(now);
-            state.bodies.restart(now);
-            state.status_due_ms = now.monotonic_ms;
+            state.headers.extend(ms, now);
+            state.bodies.extend(ms, now);
         }
         for flight in self.flights.values_mut() {
-            flight.since_ms = now.monotonic_ms;
+            flight.since_ms = flight.since_ms.saturating_add(ms).min(now.monotonic_ms);
         }
     }
 

@@ -48,9 +48,10 @@ impl Timer {
         self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MAX_MS);
     }
 
-    /// Threat X1: we were asleep, so it counts from now.
-    pub(super) fn restart(&mut self, now: Time) {
-        self.since_ms = self.since_ms.map(|_| now.monotonic_ms);
+    /// Threat X1: we were asleep or busy for so long, and that does not count.
+    pub(super) fn extend(&mut self, ms: u64, now: Time) {
+        let later = |since_ms: u64| since_ms.saturating_add(ms).min(now.monotonic_ms);
+        self.since_ms = self.since_ms.map(later);
     }
 
     /// Whether something is owed.
@@ -113,13 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn x1_a_timer_counts_from_waking_up() {
+    fn x1_sleep_does_not_count() {
         let mut timer = Timer::new();
-        timer.restart(at(50));
+        timer.extend(50, at(50));
         assert!(!timer.runs());
         timer.start(at(0));
-        timer.restart(at(100_000));
-        assert!(!timer.is_over(at(101_999)));
-        assert!(timer.is_over(at(102_000)));
+        timer.extend(99_000, at(100_000));
+        assert!(!timer.is_over(at(100_999)));
+        assert!(timer.is_over(at(101_000)));
+        timer.extend(99_000, at(100_000));
+        assert!(!timer.is_over(at(101_999)), "from now at the latest");
     }
 }
