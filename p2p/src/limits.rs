@@ -110,3 +110,34 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub const TEXT_CHARS_MAX: usize = 64;
 /// Characters of a warning.
 pub const WARNING_CHARS_MAX: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_as_documented() {
+        let text = include_str!("../../docs/network.md").replace(',', "");
+        let connections = usize::try_from(CONNECTIONS_PER_PEER).unwrap();
+        let pending = usize::try_from(PENDING_INBOUND_MAX).unwrap();
+        for (name, value) in [
+            ("ASKED_PER_PEER", ASKED_PER_PEER),
+            ("ASKED_MAX", ASKED_MAX),
+            ("ANSWER_BYTES_PER_PEER", ANSWER_BYTES_PER_PEER),
+            ("ANSWER_BYTES_MAX", ANSWER_BYTES_MAX),
+            ("STREAMS_PER_CONNECTION", STREAMS_PER_CONNECTION),
+            ("MUXER_STREAMS_MAX", MUXER_STREAMS_MAX),
+            ("CONNECTIONS_PER_PEER", connections),
+            ("PENDING_INBOUND_MAX", pending),
+            ("GOSSIP_QUEUE_PER_PEER", GOSSIP_QUEUE_PER_PEER),
+            ("BANS_MAX", BANS_MAX),
+            ("BOOK_MAX", BOOK_MAX),
+            ("BOOK_PER_SOURCE", BOOK_PER_SOURCE),
+            ("BOOK_PER_PEER", BOOK_PER_PEER),
+            ("SPECS_PER_PEER", usize::from(SPECS_PER_PEER)),
+        ] {
+            let row = format!("| `{name}` | {value} |");
+            assert!(text.contains(&row), "docs/network.md lacks: {row}");
+        }
+    }
+}

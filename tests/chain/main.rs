@@ -45,6 +45,7 @@ mod support;
 mod bincode;
 mod codec;
 mod laws;
+mod network_doc;
 mod node_bounds;
 mod node_execution;
 mod node_faults;

@@ -14,7 +14,10 @@ use std::{
 };
 
 use api::operator::Command;
-use chain::{Address, Store, StoreError, params::CORE_QUEUE};
+use chain::{
+    Address, Store, StoreError,
+    params::{CORE_QUEUE, UNCHECKED_QUEUE},
+};
 use miner::Miner;
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -108,7 +111,7 @@ impl Running {
         let genesis = opened.node.genesis_hash();
         let (name, head) = (opened.network.name.clone(), opened.node.head());
         let listener = listen::http(runtime, settings)?;
-        let (events_in, events) = mpsc::channel(CORE_QUEUE);
+        let (events_in, events) = mpsc::channel(UNCHECKED_QUEUE);
         let network = listen::network(
             runtime, settings, directory, genesis, &spec, text, events_in,
         )?;
