@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use crate::harness::{World, assert_fails, exit_code, get, output, wait_for};
 
-struct Devnet {
+/// A supervisor and what it prints. Killed when dropped, and its nodes with it.
+pub struct Devnet {
     child: Child,
-    lines: mpsc::Receiver<String>,
+    pub lines: mpsc::Receiver<String>,
 }
 
 impl Devnet {
@@ -23,7 +24,8 @@ impl Devnet {
         Self::start_with(&mut command(directory))
     }
 
-    fn start_with(command: &mut Command) -> Self {
+    /// Starts it with further arguments.
+    pub fn start_with(command: &mut Command) -> Self {
         let mut child = command
             // Settings for a node of one's own are not the devnet's.
             .env("LIGNUM_BOOTNODES", "192.0.2.1:1")
@@ -55,7 +57,8 @@ impl Drop for Devnet {
     }
 }
 
-fn command(directory: &Path) -> Command {
+/// `lignum devnet` in a directory, on ports of the system's choice.
+pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lignum"));
     command
         .args(["devnet", "--port", "0", "--http.port", "0", "--datadir"])
@@ -64,26 +67,26 @@ fn command(directory: &Path) -> Command {
 }
 
 /// Sends a signal to a process that these tests have started.
-fn signal(pid: u32, name: &str) {
+pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .args([format!("-{name}"), pid.to_string()])
         .status();
     assert!(status.unwrap().success(), "kill -{name} {pid}");
 }
 
-fn endpoints(directory: &Path, node: u32) -> Option<Value> {
+pub fn endpoints(directory: &Path, node: u32) -> Option<Value> {
     let path = directory
         .join(format!("node-{node}"))
         .join("endpoints.json");
     serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }
 
-fn status(directory: &Path, node: u32) -> Option<Value> {
+pub fn status(directory: &Path, node: u32) -> Option<Value> {
     let endpoints = endpoints(directory, node)?;
     get(endpoints["http"].as_str()?, "/v1/status").map(|(_, status)| status)
 }
 
-fn height(directory: &Path, node: u32) -> u64 {
+pub fn height(directory: &Path, node: u32) -> u64 {
     status(directory, node)
         .and_then(|status| status["head"]["height"].as_u64())
         .unwrap_or(0)
@@ -96,7 +99,7 @@ fn is_alive(pid: u32) -> bool {
         .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-fn pid(directory: &Path, node: u32) -> u32 {
+pub fn pid(directory: &Path, node: u32) -> u32 {
     let endpoints = endpoints(directory, node).expect("the node runs");
     u32::try_from(endpoints["pid"].as_u64().unwrap()).unwrap()
 }
