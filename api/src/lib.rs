@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod events;
 mod host;
 mod limits;
 pub mod network;
@@ -78,6 +79,8 @@ pub struct ApiState {
     pub is_healthy: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Host names answered to, beside this machine's own; `*` for any.
     pub vhosts: Arc<Vec<String>>,
+    /// What `/v1/events` follows.
+    pub events: events::Events,
     /// The operator's token, and where orders go.
     pub operator: operator::Operator,
 }

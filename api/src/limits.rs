@@ -24,6 +24,24 @@ pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
 pub const PAGE_MAX: u64 = 1_000;
 /// Items on a page where the client names no number.
 pub const PAGE_DEFAULT: u64 = 20;
+/// Event streams at a time, each of which holds a connection too.
+pub const STREAMS_MAX: usize = 64;
+/// Silence after which a stream shows that it lives.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Entries that a stream takes from the journal at a time.
+pub const STREAM_ENTRIES_MAX: usize = 64;
+/// Bytes of events after which a stream hands them to the connection.
+pub const STREAM_CHUNK_BYTES: usize = 16 * 1024;
+/// Entries of the journal.
+pub const JOURNAL_ENTRIES_MAX: usize = 4_096;
+/// Blocks and hashes in all of the journal's entries.
+pub const JOURNAL_ITEMS_MAX: usize = 131_072;
+/// Blocks that a listener is told one by one when it comes back, or when the head moves far.
+pub const WALK_MAX: usize = 1_000;
+/// Transactions that a reorg's event names of each branch.
+pub const REORG_TRANSACTIONS_MAX: usize = 10_000;
+/// Bytes of bodies that are read for a reorg's event, of each branch.
+pub const REORG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Branches that a view holds.
 pub const BRANCHES_MAX: usize = 256;
 /// Time the core has to answer a submission.

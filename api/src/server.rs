@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
@@ -34,12 +34,16 @@ use crate::{
         BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEAD_BYTES_MAX, HEAD_TIME_OUT,
         STOP_TIME_OUT, WRITE_TIME_OUT,
     },
-    rest::{accounts, blocks, dev, operations, status, transactions},
+    rest::{
+        accounts, blocks, dev,
+        events::{self, Stopped},
+        operations, status, transactions,
+    },
     socket::Socket,
 };
 
 /// Every route, with the checks that all requests pass.
-pub(crate) fn router(state: ApiState) -> Router {
+pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
     let not_found = || async { Problem::not_found("there is no such path; see the README") };
     let not_allowed = || async {
         let detail = "this path does not take that method";
@@ -56,21 +60,23 @@ pub(crate) fn router(state: ApiState) -> Router {
         .route("/v1/dev/delay", post(dev::delay))
         .route("/v1/dev/mine", post(dev::mine))
         .route("/v1/dev/reorg", post(dev::reorg))
+        .route("/v1/events", get(events::stream))
         .route("/healthy", get(operations::healthy))
         .route("/metrics", get(operations::metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(state.clone(), host::check))
+        .layer(Extension(Stopped(stopped)))
         .with_state(state)
 }
 
 /// Serves until `shutdown` is done; then open connections finish their present answer.
 pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future<Output = ()>) {
-    let service = TowerToHyperService::new(router(state));
     let mut connections = Connections::default();
-    // Dropping the sender tells every connection to finish.
+    // Dropping the sender tells every connection to finish, and every stream to end.
     let (stop, stopped) = watch::channel(());
+    let service = TowerToHyperService::new(router(state, stopped.clone()));
     tokio::pin!(shutdown);
     loop {
         tokio::select! {

@@ -1,5 +1,6 @@
 //! The routes on a real server over TCP: every answer, every refusal.
 
+mod events;
 mod submissions;
 
 use std::{
@@ -17,7 +18,9 @@ use state::Evm;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    ApiState, Submission, View, host,
+    ApiState, Submission, View,
+    events::{Events, Journal},
+    host,
     limits::{BRANCHES_MAX, CONNECTIONS_MAX},
     network::{PeerInfo, SyncInfo},
     operator::{Operator, Token},
@@ -29,8 +32,9 @@ const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 struct Server {
     address: SocketAddr,
     genesis: Block,
-    _views: watch::Sender<Arc<View>>,
-    _stop: oneshot::Sender<()>,
+    views: watch::Sender<Arc<View>>,
+    journal: watch::Sender<Journal>,
+    stop: oneshot::Sender<()>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -95,6 +99,7 @@ impl Server {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let address = listener.local_addr().unwrap();
+        let (journal_in, journal) = watch::channel(Journal::new(1, view.head));
         let (sender, views) = watch::channel(Arc::new(view));
         let (submissions, mut inbox) = mpsc::channel(4);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -104,6 +109,7 @@ impl Server {
             registry: Arc::new(Registry::default()),
             is_healthy: Arc::new(|| true),
             vhosts: Arc::new(vec!["node.example".into()]),
+            events: Events::new(journal),
             operator: Operator {
                 token: Token::new([7; 32]),
                 orders: mpsc::channel(1).0,
@@ -122,8 +128,9 @@ impl Server {
         Self {
             address,
             genesis,
-            _views: sender,
-            _stop: stop,
+            views: sender,
+            journal: journal_in,
+            stop,
             _runtime: runtime,
         }
     }

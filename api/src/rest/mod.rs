@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod blocks;
 pub mod dev;
+pub mod events;
 pub mod operations;
 pub mod status;
 pub mod transactions;

@@ -4,14 +4,19 @@
 
 mod accounts;
 mod blocks;
+mod events;
 mod status;
 mod transactions;
 
-use chain::{Stage, U256};
+use chain::{BlockId, Stage, U256};
 use serde::Serialize;
 
 pub use accounts::AccountJson;
 pub use blocks::{BlockJson, BlocksJson};
+pub use events::{
+    BlockEventJson, ForkEventJson, GapEventJson, HeadEventJson, PeerEventJson, ReorgEventJson,
+    ReorgTransactions, ResetEventJson, TransactionEventJson,
+};
 pub use status::StatusJson;
 pub use transactions::TransactionJson;
 
@@ -67,9 +72,14 @@ pub struct HeadJson {
 impl HeadJson {
     /// The head of a view.
     pub fn new(view: &View) -> Self {
+        Self::of(view.head)
+    }
+
+    /// This head.
+    pub fn of(head: BlockId) -> Self {
         Self {
-            height: view.head.height,
-            hash: view.head.hash.to_string(),
+            height: head.height,
+            hash: head.hash.to_string(),
         }
     }
 }

@@ -93,3 +93,13 @@ impl Metrics {
         }
     }
 }
+
+/// Names the gauge of open event streams in a registry.
+pub fn register_streams(registry: &mut Registry, streams: &Gauge) {
+    let lignum = registry.sub_registry_with_prefix("lignum");
+    lignum.register(
+        "event_streams",
+        "Event streams that are open",
+        streams.clone(),
+    );
+}

@@ -8,13 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::network::{PeerInfo, SyncInfo};
+use api::{
+    events::{Journal, PeerChange},
+    network::{PeerInfo, SyncInfo},
+};
 use chain::{Effect, Event, Node, Peer, PoolSnapshot, Reader, StoreError, forest::Branch};
 use state::Evm;
 use tokio::sync::watch;
 
 use super::{
     clock::Clock,
+    journal::Recorder,
     metrics::Metrics,
     peers::{Introduction, Peers},
     view::View,
@@ -38,6 +42,8 @@ pub struct Readers {
     pub views: watch::Receiver<Arc<View>>,
     /// For the HTTP handlers.
     pub api_views: watch::Receiver<Arc<api::View>>,
+    /// For those who listen.
+    pub journal: watch::Receiver<Journal>,
 }
 
 /// The writing end of all that readers see.
@@ -48,6 +54,7 @@ pub struct Publisher {
     metrics: Arc<Metrics>,
     identity: Identity,
     peers: Peers,
+    recorder: Recorder,
     published: Instant,
     /// The forest's when the last view was made.
     revision: u64,
@@ -71,6 +78,9 @@ impl Publisher {
         metrics.published(&first);
         let (api_views_in, api_views) = watch::channel(Arc::clone(&first.api));
         let (views_in, views) = watch::channel(Arc::new(first));
+        // Two runs of one second are two processes.
+        let run = clock.now().unix_secs << 32 | u64::from(std::process::id());
+        let (recorder, journal) = Recorder::new(run, node.head());
         let publisher = Self {
             views: views_in,
             api_views: api_views_in,
@@ -78,21 +88,30 @@ impl Publisher {
             metrics,
             identity,
             peers: Peers::default(),
+            recorder,
             published: Instant::now(),
             revision: node.forest().revision(),
         };
-        Ok((publisher, Readers { views, api_views }))
+        let readers = Readers {
+            views,
+            api_views,
+            journal,
+        };
+        Ok((publisher, readers))
     }
 
     /// A peer has come.
     pub fn connected(&mut self, introduction: Introduction) {
         let now = self.clock.now().unix_secs;
+        self.recorder.peer(&introduction, PeerChange::Connected);
         self.peers.connected(introduction, now);
     }
 
     /// A peer is gone.
     pub fn disconnected(&mut self, peer: Peer) {
-        self.peers.disconnected(peer);
+        if let Some(introduction) = self.peers.disconnected(peer) {
+            self.recorder.peer(&introduction, PeerChange::Disconnected);
+        }
     }
 
     /// A peer has answered a ping.
@@ -100,9 +119,21 @@ impl Publisher {
         self.peers.pinged(peer, rtt);
     }
 
+    /// Publishes a view if it is time, and tells what has happened.
+    pub fn publish<S: Reader + Clone + Send + Sync + 'static>(
+        &mut self,
+        node: &Node<Evm>,
+        snapshot: &S,
+        effects: &[Effect],
+        is_idle: bool,
+    ) -> Result<(), StoreError> {
+        self.publish_view(node, snapshot, effects, is_idle)?;
+        self.recorder.record(effects, snapshot)
+    }
+
     /// Publishes a view if the head moved, or something else changed and it is time. It is time
     /// at once when a user is about to hear that a transaction was taken or a branch has begun.
-    pub fn publish<S: Reader + Clone + Send + Sync + 'static>(
+    fn publish_view<S: Reader + Clone + Send + Sync + 'static>(
         &mut self,
         node: &Node<Evm>,
         snapshot: &S,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use api::operator::Command;
+use api::{events::Events, operator::Command};
 use chain::{
     Address, Store, StoreError,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
@@ -35,7 +35,7 @@ use super::{
     core::{self, Core, Message},
     delay::Delayed,
     listen,
-    metrics::Metrics,
+    metrics::{self, Metrics},
     mining::{Mining, Site},
     operator::{ORDERS_MAX, Operator},
     publish::{Identity, Publisher, Readers},
@@ -364,6 +364,8 @@ fn start_api(
     let (submissions, waiting) = mpsc::channel(CORE_QUEUE);
     let mut registry = Registry::default();
     wiring.metrics.register(&mut registry);
+    let events = Events::new(wiring.readers.journal.clone());
+    metrics::register_streams(&mut registry, events.streams());
     let (clock, heartbeat) = (wiring.clock, Arc::clone(&wiring.heartbeat));
     let is_healthy = move || {
         let age = clock
@@ -377,6 +379,7 @@ fn start_api(
         submissions,
         registry: Arc::new(registry),
         is_healthy: Arc::new(is_healthy),
+        events,
         vhosts: Arc::new(settings.http_vhosts.clone()),
         operator,
     };
