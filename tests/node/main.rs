@@ -12,3 +12,4 @@ mod join;
 mod path;
 mod refusals;
 mod settings;
+mod split;
