@@ -37,7 +37,7 @@ use crate::{
     rest::{
         accounts, blocks, dev,
         events::{self, Stopped},
-        operations, status, transactions,
+        forest, operations, peers, status, transactions,
     },
     socket::Socket,
 };
@@ -60,6 +60,9 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/dev/delay", post(dev::delay))
         .route("/v1/dev/mine", post(dev::mine))
         .route("/v1/dev/reorg", post(dev::reorg))
+        .route("/v1/forest", get(forest::tips))
+        .route("/v1/forest/{tip}", get(forest::blocks))
+        .route("/v1/peers", get(peers::list))
         .route("/v1/events", get(events::stream))
         .route("/healthy", get(operations::healthy))
         .route("/metrics", get(operations::metrics))

@@ -1,6 +1,7 @@
 //! The routes on a real server over TCP: every answer, every refusal.
 
 mod events;
+mod forest;
 mod submissions;
 
 use std::{
@@ -254,6 +255,13 @@ fn bad_reads_are_problems_never_500() {
             400,
             "bad_address",
         ),
+        ("/v1/forest?limit=257", 400, "bad_limit"),
+        ("/v1/forest?cursor=-1", 400, "bad_query"),
+        ("/v1/forest/0x12", 400, "bad_hash"),
+        ("/v1/forest/%FF", 400, "bad_path"),
+        (&*format!("/v1/forest/{zeros}"), 404, "not_found"),
+        (&*format!("/v1/forest/{zeros}?limit=1001"), 400, "bad_limit"),
+        (&*format!("/v1/forest/{zeros}?cursor=1"), 400, "bad_hash"),
         ("/v1/nothing", 404, "not_found"),
         ("/", 404, "not_found"),
     ] {

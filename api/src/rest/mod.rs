@@ -4,7 +4,9 @@ pub mod accounts;
 pub mod blocks;
 pub mod dev;
 pub mod events;
+pub mod forest;
 pub mod operations;
+pub mod peers;
 pub mod status;
 pub mod transactions;
 

@@ -5,6 +5,8 @@
 mod accounts;
 mod blocks;
 mod events;
+mod forest;
+mod peers;
 mod status;
 mod transactions;
 
@@ -14,9 +16,11 @@ use serde::Serialize;
 pub use accounts::AccountJson;
 pub use blocks::{BlockJson, BlocksJson};
 pub use events::{
-    BlockEventJson, ForkEventJson, GapEventJson, HeadEventJson, PeerEventJson, ReorgEventJson,
-    ReorgTransactions, ResetEventJson, TransactionEventJson,
+    BlockEventJson, BlockIdJson, ForkEventJson, GapEventJson, HeadEventJson, PeerEventJson,
+    ReorgEventJson, ReorgTransactions, ResetEventJson, TransactionEventJson,
 };
+pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
+pub use peers::PeersJson;
 pub use status::StatusJson;
 pub use transactions::TransactionJson;
 

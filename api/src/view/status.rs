@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::SUGGESTED_TIP;
+use super::{BlockIdJson, SUGGESTED_TIP};
 use crate::View;
 
 /// Where a node stands.
@@ -18,7 +18,19 @@ pub struct StatusJson {
     suggested_tip: String,
     peers: usize,
     mining: bool,
+    sync: SyncJson,
     pool: PoolJson,
+}
+
+/// How far a node is with catching up.
+#[derive(Debug, Serialize)]
+struct SyncJson {
+    /// Whether a header better than the head waits for bodies or execution.
+    syncing: bool,
+    best_header: BlockIdJson,
+    /// Blocks between the head's height and the best header's.
+    blocks_behind: u64,
+    bodies_under_way: usize,
 }
 
 /// The head with what a status adds to it.
@@ -58,6 +70,16 @@ impl StatusJson {
             suggested_tip: SUGGESTED_TIP.to_string(),
             peers: view.peer_list.len(),
             mining: view.mining,
+            sync: SyncJson {
+                syncing: view.sync.is_syncing,
+                best_header: (&view.sync.best_header).into(),
+                blocks_behind: view
+                    .sync
+                    .best_header
+                    .height
+                    .saturating_sub(view.head.height),
+                bodies_under_way: view.sync.bodies_under_way,
+            },
             pool: PoolJson {
                 count: view.pool.len(),
                 bytes: view.pool.bytes(),

@@ -1,0 +1,118 @@
+//! `/v1/forest`: the tips of all branches, and the way from a tip down to the best chain.
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+};
+use chain::BlockHash;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{Segment, read};
+use crate::{
+    ApiState, View,
+    error::Problem,
+    limits::{BRANCHES_MAX, PAGE_DEFAULT, PAGE_MAX},
+    view::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson, HeadJson},
+};
+
+/// A page of tips.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tips {
+    /// Tips to pass over.
+    cursor: Option<usize>,
+    /// Tips on the page.
+    limit: Option<u64>,
+}
+
+/// A page of a branch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blocks {
+    /// Hash of the first block; the tip without it.
+    cursor: Option<String>,
+    /// Blocks on the page.
+    limit: Option<u64>,
+}
+
+/// The best tips, best first.
+pub async fn tips(
+    State(state): State<ApiState>,
+    page: Result<Query<Tips>, QueryRejection>,
+) -> Result<Json<ForestJson>, Problem> {
+    let page = query(page)?;
+    let max = u64::try_from(BRANCHES_MAX).unwrap_or(u64::MAX);
+    let limit = limit(page.limit, max)?;
+    let view = state.view();
+    let first = page.cursor.unwrap_or(0);
+    let rest = view.branches.iter().skip(first);
+    let branches: Vec<_> = rest
+        .take(limit)
+        .map(|branch| BranchJson::new(&view, branch))
+        .collect();
+    let next = first.saturating_add(branches.len());
+    Ok(Json(ForestJson {
+        next_cursor: (next < view.branches.len()).then_some(next),
+        branches,
+        head: HeadJson::new(&view),
+    }))
+}
+
+/// A branch from any known block down to, and with, the first one on the best chain.
+pub async fn blocks(
+    State(state): State<ApiState>,
+    Segment(tip): Segment,
+    page: Result<Query<Blocks>, QueryRejection>,
+) -> Result<Json<BranchBlocksJson>, Problem> {
+    let page = query(page)?;
+    let limit = limit(page.limit, PAGE_MAX)?;
+    let tip = hash(&tip)?;
+    let first = page.cursor.as_deref().map_or(Ok(tip), hash)?;
+    read(&state, move |view| page_of(&view, tip, first, limit))
+        .await
+        .map(Json)
+}
+
+fn page_of(
+    view: &View,
+    tip: BlockHash,
+    first: BlockHash,
+    limit: usize,
+) -> Result<BranchBlocksJson, Problem> {
+    let missing = |hash| Problem::not_found(format!("there is no block {hash}"));
+    if view.reader.header(&tip)?.is_none() {
+        return Err(missing(tip));
+    }
+    let (mut blocks, mut next) = (Vec::new(), Some(first));
+    while let Some(hash) = next.filter(|_| blocks.len() < limit) {
+        let read = BranchBlockJson::read(view, hash)?;
+        let (block, parent) = read.ok_or_else(|| missing(hash))?;
+        next = (!block.is_last()).then_some(parent);
+        blocks.push(block);
+    }
+    Ok(BranchBlocksJson {
+        tip: tip.to_string(),
+        blocks,
+        next_cursor: next.map(|hash| hash.to_string()),
+        head: HeadJson::new(view),
+    })
+}
+
+fn query<T: DeserializeOwned>(page: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    let page = page.map_err(|error| Problem::bad_request("bad_query", error.body_text()));
+    page.map(|Query(page)| page)
+}
+
+fn limit(given: Option<u64>, max: u64) -> Result<usize, Problem> {
+    let limit = given.unwrap_or(PAGE_DEFAULT);
+    let fits = usize::try_from(limit).ok();
+    fits.filter(|_| (1..=max).contains(&limit)).ok_or_else(|| {
+        let detail = format!("limit is {limit}, wanted 1 to {max}");
+        Problem::bad_request("bad_limit", detail)
+    })
+}
+
+fn hash(text: &str) -> Result<BlockHash, Problem> {
+    let parsed = text.parse();
+    parsed.map_err(|error| Problem::bad_request("bad_hash", format!("{error}")))
+}
