@@ -231,7 +231,8 @@ fn two_halves_mine_rivals_and_the_heavier_one_wins_without_losing_a_transfer() {
         net.dev(&["heal"]);
         net.wait_until_whole();
         wait_for("the transfer in a new block, the same on all", || {
-            net.mine(4, 1);
+            // The others have never heard of it: whose it was mines it again.
+            net.mine(1, 1);
             let again = net.block_of(1, &transfer);
             again.is_some()
                 && again != first
