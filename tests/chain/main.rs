@@ -32,6 +32,25 @@
 //! | a mismatch remembered as invalid | `node_sync::c14_altered_bodies` |
 //! | no limit of orphans for a peer; any early block evicted | `node_sync::p1_orphans_are_bounded`; `c4_early_blocks_are_bounded` |
 //! | the same headers taken again and again | `node_sync::p3_headers_without_progress` |
+//! | no threshold by the head; no minimum | `node_presync::c2_an_endless_cheap_chain`; `c2_minimum_chain_work` |
+//! | gossip not held against the threshold | `node_bounds::f2_c3_thousands_of_cheap_blocks_from_far_below` |
+//! | orphans or early blocks tried again as if asked for | `node_presync::c3_retries_do_not_pass_by_the_threshold` |
+//! | delivered headers not compared; short answers taken | `node_presync::c2_other_headers_than_shown`; `c2_short_deliveries_are_not_taken` |
+//! | shown headers not checked | `node_presync::c2_shown_headers_are_checked` |
+//! | a late reorg charged as a contradiction | `node_presync::c2_other_headers_than_shown` |
+//! | the same headers shown in circles for nothing | `node_presync::p3_a_chain_shown_in_circles` |
+//! | patience that does not double; that ignores answers | `node_peers::p2_a_silent_peer_is_let_go`; `p2_a_slow_honest_peer_settles` |
+//! | points forgiven while stalling | `node_peers::p2_a_silent_peer_is_let_go` |
+//! | as much asked after a stall; as many questions | `node_peers::p2_a_slow_peer_is_asked_for_less` |
+//! | slow peers asked like quick ones; nothing taken over | `node_peers::p2_quick_peers_go_first` |
+//! | late headers charged | `node_peers::p2_late_headers_are_welcome` |
+//! | sleep counted | `node_peers::x1_sleep_charges_nobody` |
+//! | what was not served counts as lacking; lacking for ever | `node_peers::unserved_requests_are_made_again`; `lacking_is_not_for_ever` |
+//! | a stall told by the connection counted each time | `node_peers::p2_unanswered_is_a_stall` |
+//! | bytes free; headers without weight; no free declines | `node_bounds::r1_bytes_are_budgeted`; `r1_weights_of_requests`; `node_sync::requests_are_budgeted` |
+//! | announcements without bound; bodies kept in memory | `node_bounds::r1_unannounced_blocks_are_bounded`; `r1_blocks_off_the_path_leave_memory` |
+//! | a status that asks for no headers | `node_partition::p12_a_partition_heals` |
+//! | undone transactions back out of order | `node_reorgs::f3_c11_reorg_equals_replay` |
 //! | bytes after a body taken | `codec::headers_and_blocks` |
 //! | list lengths left to the library | `codec::p9_hostile_lengths` |
 //!

@@ -148,6 +148,37 @@ fn p2_stalled_blocks_are_asked_of_others() {
     assert_eq!(shell.out.disconnected, []);
 }
 
+/// P2: of idle peers the quick one is asked, and it takes over what a slow one has had for two
+/// seconds, which is not a stall yet.
+#[test]
+fn p2_quick_peers_go_first() {
+    let mut builder = Builder::new(regtest(&[]));
+    let chain = builder.chain(builder.genesis, 8);
+    let mut shell = Shell::new(&builder.spec);
+    shell.connect(1);
+    shell.headers(1, &chain);
+    shell.pass(PATIENCE_MIN_MS / 1_000 + 10);
+    shell.asked_blocks(1);
+    let points = |shell: &Shell| shell.node.sync().summaries()[0].points;
+    assert_eq!(points(&shell), Fault::Timeout.points());
+    shell.connect(2);
+    shell.claim(2, &chain[7]);
+    assert_eq!(shell.asked_blocks(2), [], "not at once");
+    shell.pass(PATIENCE_MIN_MS / 1_000);
+    assert_eq!(shell.asked_blocks(2).len(), 8);
+    assert_eq!(points(&shell), Fault::Timeout.points(), "no second stall");
+    for block in &chain {
+        shell.gossip(2, block);
+    }
+    shell.pass(20);
+    let more = builder.chain(hash(&chain[7]), 5);
+    shell.claim(1, &more[4]);
+    shell.asked_blocks(1);
+    shell.headers(2, &more);
+    assert_eq!(shell.asked_blocks(1), [], "the slow one is not needed");
+    assert_eq!(shell.asked_blocks(2).len(), 5);
+}
+
 /// Late headers are taken and not charged as unasked; the answer after them is not either.
 #[test]
 fn p2_late_headers_are_welcome() {

@@ -203,6 +203,19 @@ fn c2_other_headers_than_shown() {
     );
 }
 
+/// C2: what is delivered a few headers at a time, between the bits, is not taken.
+#[test]
+fn c2_short_deliveries_are_not_taken() {
+    let mut builder = Builder::new(regtest(&[]));
+    let main = builder.chain(builder.genesis, 3_000);
+    let mut shell = grown(&builder, &main);
+    let shown = builder.headers(builder.genesis, (0..2_990).map(|_| 1), 1);
+    let other = builder.headers(builder.genesis, (0..10).map(|_| 1), 2);
+    let points = two_faced(&builder, &mut shell, &shown, &other);
+    assert_eq!(points, Fault::NoProgress.points());
+    assert_eq!(shell.node.forest().tree().len(), 3_001);
+}
+
 /// A chain of headers to go on from.
 struct Chain<'a>(&'a Builder, &'a [CheckedHeader]);
 
