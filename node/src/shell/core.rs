@@ -221,8 +221,10 @@ impl<S: Store> Running<S> {
 
     /// One step; its writes join the group's batch, which the next step reads through.
     fn step(&mut self, input: Input, group: &mut Group) -> Result<Verdict, StoreError> {
-        if let Input::Disconnected(peer) = input {
-            self.core.publisher.disconnected(peer);
+        match input {
+            Input::Disconnected(peer) => self.core.publisher.disconnected(peer),
+            Input::Refused { .. } => drop(self.core.metrics.refused.inc()),
+            _ => {}
         }
         let now = self.core.clock.now();
         let db = Overlay {
@@ -287,6 +289,7 @@ impl<S: Store> Running<S> {
             Effect::Load(hash) => self.load(hash),
             Effect::Disconnect { peer, fault } => {
                 info!(peer = peer.0, "peer {fault}; disconnecting");
+                self.core.metrics.disconnected.inc();
                 self.send(Outgoing::Disconnect { peer, fault });
             }
             Effect::Publish(event) => self.log(&event),

@@ -2,23 +2,48 @@
 
 use chain::{Batch, Event};
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
 use super::view::View;
 
+/// Upper ends of the classes of reorgs by the number of blocks undone.
+const REORG_DEPTHS: [f64; 7] = [1.0, 2.0, 3.0, 6.0, 12.0, 100.0, 1_000.0];
+
+/// How deep reorgs were.
+struct ReorgDepth(Histogram);
+
+impl Default for ReorgDepth {
+    fn default() -> Self {
+        Self(Histogram::new(REORG_DEPTHS))
+    }
+}
+
 /// All metrics of a node.
 #[derive(Default)]
 pub struct Metrics {
     height: Gauge,
+    best_header_height: Gauge,
+    bodies_under_way: Gauge,
+    syncing: Gauge,
     peers: Gauge,
+    peers_inbound: Gauge,
+    peers_outbound: Gauge,
     pool_transactions: Gauge,
     pool_bytes: Gauge,
     executed: Counter,
     invalid: Counter,
     reorgs: Counter,
     deep_reorgs: Counter,
+    undone: Counter,
+    reorg_depth: ReorgDepth,
+    forks: Counter,
+    late_rivals: Counter,
+    /// Messages of peers that failed a check.
+    pub refused: Counter,
+    /// Peers disconnected for their faults.
+    pub disconnected: Counter,
     /// Messages to the network dropped because its queue was full.
     pub dropped: Counter,
     /// Blocks this node has mined.
@@ -33,7 +58,32 @@ impl Metrics {
         let lignum = registry.sub_registry_with_prefix("lignum");
         let gauges = [
             ("head_height", "Height of the head", &self.height),
+            (
+                "best_header_height",
+                "Height of the best header not known to be invalid",
+                &self.best_header_height,
+            ),
+            (
+                "bodies_under_way",
+                "Block bodies asked of peers and not here yet",
+                &self.bodies_under_way,
+            ),
+            (
+                "syncing",
+                "Whether a better header waits for bodies or execution",
+                &self.syncing,
+            ),
             ("peers", "Connected peers", &self.peers),
+            (
+                "peers_inbound",
+                "Connected peers that dialled us",
+                &self.peers_inbound,
+            ),
+            (
+                "peers_outbound",
+                "Connected peers that we dialled",
+                &self.peers_outbound,
+            ),
             (
                 "pool_transactions",
                 "Transactions in the pool",
@@ -44,6 +94,15 @@ impl Metrics {
         for (name, help, gauge) in gauges {
             lignum.register(name, help, gauge.clone());
         }
+        self.register_counters(lignum);
+        lignum.register(
+            "reorg_depth_blocks",
+            "Blocks undone by a reorg",
+            self.reorg_depth.0.clone(),
+        );
+    }
+
+    fn register_counters(&self, lignum: &mut Registry) {
         let counters = [
             ("blocks_executed", "Blocks executed", &self.executed),
             ("blocks_invalid", "Blocks found invalid", &self.invalid),
@@ -52,6 +111,23 @@ impl Metrics {
                 "deep_reorgs",
                 "Reorgs deeper than the alarm depth",
                 &self.deep_reorgs,
+            ),
+            ("blocks_undone", "Blocks undone by reorgs", &self.undone),
+            ("forks", "Branches that have begun", &self.forks),
+            (
+                "late_rivals",
+                "Branches that began below the head",
+                &self.late_rivals,
+            ),
+            (
+                "messages_refused",
+                "Messages of peers that failed a check",
+                &self.refused,
+            ),
+            (
+                "peers_disconnected",
+                "Peers disconnected for their faults",
+                &self.disconnected,
             ),
             (
                 "messages_dropped",
@@ -79,7 +155,15 @@ impl Metrics {
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         self.height
             .set(i64::try_from(view.api.head.height).unwrap_or(i64::MAX));
-        self.peers.set(gauge(view.api.peer_list.len()));
+        let (peers, sync) = (&view.api.peer_list, &view.api.sync);
+        let inbound = peers.iter().filter(|peer| peer.inbound).count();
+        self.peers.set(gauge(peers.len()));
+        self.peers_inbound.set(gauge(inbound));
+        self.peers_outbound.set(gauge(peers.len() - inbound));
+        self.syncing.set(i64::from(sync.is_syncing));
+        self.bodies_under_way.set(gauge(sync.bodies_under_way));
+        let height = i64::try_from(sync.best_header.height);
+        self.best_header_height.set(height.unwrap_or(i64::MAX));
         self.pool_transactions.set(gauge(view.api.pool.len()));
         self.pool_bytes.set(gauge(view.api.pool.bytes()));
     }
@@ -87,7 +171,18 @@ impl Metrics {
     /// Counts an event.
     pub fn event(&self, event: &Event) {
         match event {
-            Event::Head { undone, .. } if !undone.is_empty() => drop(self.reorgs.inc()),
+            Event::Head { undone, .. } if !undone.is_empty() => {
+                let depth = u32::try_from(undone.len()).unwrap_or(u32::MAX);
+                self.reorgs.inc();
+                self.undone.inc_by(depth.into());
+                self.reorg_depth.0.observe(depth.into());
+            }
+            Event::Fork { behind, .. } => {
+                self.forks.inc();
+                if *behind > 0 {
+                    self.late_rivals.inc();
+                }
+            }
             Event::DeepReorg { .. } => drop(self.deep_reorgs.inc()),
             _ => {}
         }
@@ -102,4 +197,46 @@ pub fn register_streams(registry: &mut Registry, streams: &Gauge) {
         "Event streams that are open",
         streams.clone(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chain::BlockId;
+
+    use super::*;
+
+    #[test]
+    fn reorgs_and_rivals_are_counted_by_depth() {
+        let (metrics, mut registry) = (Metrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        let head = |depth: usize| Event::Head {
+            old: BlockId::default(),
+            new: BlockId::default(),
+            undone: Arc::new(vec![BlockId::default(); depth]),
+            redone: Arc::new(vec![BlockId::default()]),
+        };
+        let fork = |behind| Event::Fork {
+            block: BlockId::default(),
+            rival: BlockId::default(),
+            behind,
+        };
+        let events = [head(0), head(1), head(4), head(2_000), fork(0), fork(3)];
+        events.iter().for_each(|event| metrics.event(event));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "lignum_reorgs_total 3",
+            "lignum_blocks_undone_total 2005",
+            "lignum_reorg_depth_blocks_bucket{le=\"1.0\"} 1",
+            "lignum_reorg_depth_blocks_bucket{le=\"6.0\"} 2",
+            "lignum_reorg_depth_blocks_bucket{le=\"1000.0\"} 2",
+            "lignum_reorg_depth_blocks_bucket{le=\"+Inf\"} 3",
+            "lignum_forks_total 2",
+            "lignum_late_rivals_total 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
 }
