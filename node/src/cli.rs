@@ -29,6 +29,10 @@ enum Verb {
     Dev(verbs::dev::Args),
     /// Show where a node stands
     Status(verbs::status::Args),
+    /// Show the peers of a node
+    Peers(verbs::peers::Args),
+    /// Show the branches of a node's block forest
+    Forks(verbs::forks::Args),
     /// Balances and transfers
     Wallet(verbs::wallet::Args),
 }
@@ -43,6 +47,8 @@ pub fn run() -> Result<(), Failure> {
         Verb::Devnet(args) => verbs::devnet::run(&args),
         Verb::Dev(args) => verbs::dev::run(&args),
         Verb::Status(args) => verbs::status::run(&args),
+        Verb::Peers(args) => verbs::peers::run(&args),
+        Verb::Forks(args) => verbs::forks::run(&args),
         Verb::Wallet(args) => verbs::wallet::run(&args),
     }
 }

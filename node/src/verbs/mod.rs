@@ -2,10 +2,13 @@
 
 pub mod dev;
 pub mod devnet;
+pub mod forks;
 pub mod init;
 mod join;
 pub mod node;
+pub mod peers;
 pub mod status;
+mod table;
 pub mod wallet;
 
 use std::path::{Path, PathBuf};

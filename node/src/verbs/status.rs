@@ -1,14 +1,9 @@
 //! `lignum status`: where a node stands, in a few lines or as JSON.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::NodeUrl;
-use crate::{
-    devnet::client,
-    failure::{Exit, Failure},
-};
+use super::{NodeUrl, table::ask};
+use crate::failure::Failure;
 
 /// Show where a node stands.
 #[derive(clap::Args)]
@@ -22,14 +17,7 @@ pub struct Args {
 
 /// Asks a node for its status and prints it.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let url = args.node.resolve()?;
-    let status = client::get(&url, "/v1/status", Duration::from_secs(5)).map_err(|error| {
-        let hint = "start one with `lignum devnet` or name it with --node";
-        Failure::new(
-            Exit::Unreachable,
-            format!("node {url} is not reachable ({error}): {hint}"),
-        )
-    })?;
+    let (url, status) = ask(&args.node, "/v1/status")?;
     if args.json {
         println!("{status:#}");
     } else {
@@ -49,8 +37,12 @@ fn describe(url: &str, status: &Value) -> String {
     } else {
         "no"
     };
+    let behind = match status["sync"]["blocks_behind"].as_u64() {
+        Some(behind) if behind > 0 => format!("   {behind} blocks behind, catching up"),
+        _ => String::new(),
+    };
     format!(
-        "node     {url}   version {}\nnetwork  {}   chain id {}   genesis {}\nhead     #{}   {}\n\
+        "node     {url}   version {}\nnetwork  {}   chain id {}   genesis {}\nhead     #{}   {}{}\n\
          peers    {}\npool     {} transactions   base fee {} wei\nmining   {mining}\n",
         text("/version"),
         text("/network"),
@@ -58,6 +50,7 @@ fn describe(url: &str, status: &Value) -> String {
         text("/genesis"),
         text("/head/height"),
         text("/head/hash"),
+        behind,
         text("/peers"),
         text("/pool/count"),
         text("/base_fee"),
