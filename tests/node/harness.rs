@@ -194,6 +194,23 @@ impl Node {
         self.url().trim_start_matches("http://").to_owned()
     }
 
+    /// Where it listens for peers, over TCP.
+    pub fn p2p(&self) -> String {
+        self.endpoints["p2p"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, as `kill` does: STOP and CONT let it stand still for a while.
+    pub fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{name}")).arg(self.pid().to_string());
+        assert!(output(&mut kill).status.success());
+    }
+
     /// What its log says.
     pub fn log(&self) -> String {
         fs::read_to_string(self.command.directory.with_extension("log")).unwrap_or_default()

@@ -8,6 +8,7 @@ mod dev_orders;
 mod devnet;
 mod faults;
 mod harness;
+mod hostile;
 mod join;
 mod path;
 mod refusals;

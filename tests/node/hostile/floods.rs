@@ -1,0 +1,113 @@
+//! More than a node can keep: headers of little work, blocks without parents, the same again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use chain::{Body, Request, Response, params::HEADERS_MAX};
+
+use super::{GROWTH_MIB, Scene, boast, client::Client, forge, wire::Answer};
+use crate::harness::wait_for;
+
+/// Orphans of the flood.
+const ORPHANS: u64 = 2_500;
+/// The target of an orphan that is just worth keeping: 2^9 hashes, where a block takes 2^17.
+const ORPHAN_BITS: u32 = 0x1f7f_ffff;
+/// Headers of little work.
+const HEADERS: u32 = 150_000;
+/// Mebibytes by which those may make a node grow: one header in memory takes some 300 bytes.
+const HEADERS_GROWTH_MIB: u64 = 24;
+
+#[test]
+fn orphans_by_the_thousand_are_not_kept() {
+    let scene = Scene::new();
+    let client = scene.boaster();
+    let body = Body::default();
+    for number in 0..ORPHANS {
+        client.gossip_block(forge::orphan(&scene.network, number, ORPHAN_BITS, &body).encode());
+        if number % 500 == 0 {
+            scene.goes_on(1);
+        }
+    }
+    wait_for("all orphans on their way", || {
+        client.was_dropped() || client.published() == usize::try_from(ORPHANS).unwrap()
+    });
+    scene.goes_on(10);
+    scene.ends_unharmed("orphans", GROWTH_MIB);
+}
+
+/// Claims the most work and answers every question for headers with as many as there may be, of
+/// chains with hardly any: far more than the victim can keep, far less work than it has.
+#[test]
+fn headers_of_little_work_are_not_kept() {
+    let scene = Scene::old();
+    let forge = scene.cheap_chain(HEADERS);
+    let work = forge.tip().extension.chain_work;
+    let served = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&served);
+    let client = scene.attacker(scene.boasting(move |request| match request {
+        Request::Headers(locator) => {
+            let headers = forge.after(&locator, HEADERS_MAX);
+            counted.fetch_add(headers.len(), Relaxed);
+            Response::Headers(headers).into()
+        }
+        _ => Answer::Decline,
+    }));
+    wait_for("many headers", || {
+        client.was_dropped() || served.load(Relaxed) >= HEADERS as usize
+    });
+    let status = scene.victim.get("/v1/status");
+    let head_work: chain::U256 = status["head"]["chain_work"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(head_work > work, "{head_work} is no more than {work}");
+    eprintln!("{} headers were served", served.load(Relaxed));
+    scene.goes_on(10);
+    scene.ends_unharmed("headers of little work", HEADERS_GROWTH_MIB);
+}
+
+#[test]
+fn the_same_headers_again_lead_nowhere() {
+    let scene = Scene::old();
+    let forge = scene.cheap_chain(2_000);
+    let ask = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&ask);
+    let same = forge.headers[1..=HEADERS_MAX].to_vec();
+    let lazy = scene.attacker(scene.boasting(move |request| match request {
+        Request::Headers(_) => {
+            counted.fetch_add(1, Relaxed);
+            Response::Headers(same.clone()).into()
+        }
+        _ => Answer::Decline,
+    }));
+    // Answers that fit no locator: headers from the middle of a chain, and in the wrong order.
+    let middle = forge.headers[500..1_500].to_vec();
+    let reversed: Vec<_> = forge.headers[1..100].iter().rev().cloned().collect();
+    let wrong = [middle, reversed].map(|headers| {
+        scene.attacker(scene.boasting(move |request| match request {
+            Request::Headers(_) => Response::Headers(headers.clone()).into(),
+            _ => Answer::Decline,
+        }))
+    });
+    let status = Request::Status(scene.network.claim(boast()));
+    for _ in 0..8 {
+        // A status makes the victim ask again.
+        for client in [&lazy, &wrong[0], &wrong[1]] {
+            client.ask((&status).into());
+        }
+    }
+    wait_for("the end of those who answer wrongly", || {
+        wrong.iter().all(Client::was_dropped)
+    });
+    scene.goes_on(10);
+    let asked = ask.load(Relaxed);
+    assert!(
+        (1..=64).contains(&asked),
+        "asked {asked} times for the same"
+    );
+    eprintln!("asked {asked} times for the same headers");
+    scene.ends_unharmed("the same headers again", GROWTH_MIB);
+}
