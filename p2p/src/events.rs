@@ -98,7 +98,7 @@ pub enum Event {
         /// The message.
         message: Gossip,
     },
-    /// A peer asks. Ends by `Respond`, `Decline` or by itself after 20 s.
+    /// A peer asks. Ends by `Respond`, `Decline` or by itself after 64 s.
     Request {
         /// Who.
         peer: Peer,

@@ -25,8 +25,9 @@ pub const ASKED_MAX: usize = 512;
 pub const ANSWER_BYTES_PER_PEER: usize = 16 * 1024 * 1024;
 /// Bytes of answers to all peers that wait to be written.
 pub const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Seconds until a request without an answer is given up, on both sides.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long until a request without an answer is given up, on both sides: as long as the core may wait
+/// for the slowest peer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(chain::params::PATIENCE_MAX_MS);
 /// Answers with the chain spec that one connected stranger gets.
 pub const SPECS_PER_PEER: u8 = 4;
 
