@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use chain::params::GOSSIP_BYTES_MAX;
 
-/// Bytes of one gossipsub frame: a message and its envelope (topic and field headers).
-pub const GOSSIP_FRAME_BYTES_MAX: usize = GOSSIP_BYTES_MAX + 4 * 1024;
+/// Bytes of one gossipsub frame: a message and its envelope (topic and field headers), and the 8 KiB
+/// of the next frames that libp2p may have read with it and holds against this limit too.
+pub const GOSSIP_FRAME_BYTES_MAX: usize = GOSSIP_BYTES_MAX + 4 * 1024 + 8 * 1024;
 /// Messages waiting to be written to one peer by gossip.
 pub const GOSSIP_QUEUE_PER_PEER: usize = 512;
 /// Requests under way in both directions on one connection.

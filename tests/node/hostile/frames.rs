@@ -2,7 +2,7 @@
 
 use chain::{
     Request,
-    params::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX},
+    params::{GOSSIP_BYTES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX},
 };
 
 use super::{
@@ -97,7 +97,7 @@ fn gossip_that_is_none_ends_the_connection() {
         client.gossip_block(two);
         client
     };
-    let mut clients: Vec<_> = [1, 1_000, 100_000, 2_000_000].map(noisy).into();
+    let mut clients: Vec<_> = [1, 1_000, GOSSIP_BYTES_MAX].map(noisy).into();
     let long = scene.boaster();
     for first in [1, 2] {
         let mut bytes = noise(TRANSACTION_BYTES_MAX + 1);
