@@ -2,6 +2,7 @@
 
 mod events;
 mod forest;
+mod listener;
 mod submissions;
 
 use std::{

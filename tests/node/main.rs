@@ -6,6 +6,7 @@ mod catch_up;
 mod crash;
 mod dev_orders;
 mod devnet;
+mod events;
 mod faults;
 mod harness;
 mod hostile;

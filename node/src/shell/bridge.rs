@@ -84,13 +84,14 @@ impl Running {
                 inbound,
             } => {
                 info!(peer = peer.0, id, address, inbound, "connected");
-                let message = Message::Connected(Introduction {
+                let (id, address) = (id.into(), address.into());
+                let introduction = Introduction {
                     peer,
-                    id: id.into(),
-                    address: address.into(),
+                    id,
+                    address,
                     inbound,
-                });
-                return self.bridge.inbox.send(message).await.is_ok();
+                };
+                return self.message(Message::Connected(introduction)).await;
             }
             Event::Disconnected { peer } => {
                 info!(peer = peer.0, "disconnected");
@@ -126,16 +127,7 @@ impl Running {
                     return self.take_failure(peer, request, reason).await;
                 }
             }
-            Event::Malformed { peer } => {
-                let fault = Fault::Malformed;
-                return self
-                    .input(Input::Refused {
-                        from: peer,
-                        hash: None,
-                        fault,
-                    })
-                    .await;
-            }
+            Event::Malformed { peer } => return self.malformed(peer).await,
             Event::WrongNetwork {
                 id,
                 address,
@@ -147,16 +139,27 @@ impl Running {
                 );
             }
             Event::Ping { peer, rtt } => {
-                let message = Message::Ping { peer, rtt };
-                return self.bridge.inbox.send(message).await.is_ok();
+                return self.message(Message::Ping { peer, rtt }).await;
             }
             Event::Warning(text) => warn!("{text}"),
         }
         true
     }
 
+    /// `false` when the core is gone.
+    async fn message(&self, message: Message) -> bool {
+        self.bridge.inbox.send(message).await.is_ok()
+    }
+
     async fn input(&self, input: Input) -> bool {
-        self.bridge.inbox.send(Message::Input(input)).await.is_ok()
+        self.message(Message::Input(input)).await
+    }
+
+    /// A peer has sent something that is no message.
+    async fn malformed(&self, from: Peer) -> bool {
+        let (hash, fault) = (None, Fault::Malformed);
+        let refused = Input::Refused { from, hash, fault };
+        self.input(refused).await
     }
 
     /// A request without an answer is over. An unreadable answer is its sender's fault, and so is
@@ -165,9 +168,7 @@ impl Running {
         let from = peer;
         let input = match reason {
             Failure::Malformed => {
-                let fault = Fault::Malformed;
-                let hash = None;
-                self.input(Input::Refused { from, hash, fault }).await;
+                self.malformed(peer).await;
                 Input::Answered { from, request }
             }
             Failure::Unsupported => Input::Answered { from, request },
