@@ -6,5 +6,6 @@ pub mod endpoints;
 pub mod place;
 pub mod split;
 pub mod stop;
+pub mod stream;
 pub mod supervisor;
 pub mod token;

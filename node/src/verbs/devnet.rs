@@ -86,11 +86,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Looks after the nodes and prints what happens, until it is to stop.
 fn follow(directory: &Path, nodes: &mut [NodeProcess], stop: &AtomicBool) -> Result<(), Failure> {
     let mut split = None;
-    let mut console = Console::new(nodes[0].endpoints.http.clone());
+    let mut console = Console::default();
     while !stop.load(Ordering::Relaxed) {
         let now = Split::read(directory);
         if now != split {
             say(&split_note(now.as_ref()), stop);
+            console.set_split(now.as_ref());
             split = now;
         }
         for index in 0..nodes.len() {
@@ -106,8 +107,11 @@ fn follow(directory: &Path, nodes: &mut [NodeProcess], stop: &AtomicBool) -> Res
                 keep_split(split.as_ref(), &nodes[index]);
             }
         }
-        console.set_url(nodes[0].endpoints.http.clone());
-        console.poll().iter().for_each(|line| say(line, stop));
+        let url = |number: u32| {
+            let index = usize::try_from(number.checked_sub(1)?).ok()?;
+            Some(nodes.get(index)?.member()?.endpoints.http)
+        };
+        console.poll(url).iter().for_each(|line| say(line, stop));
         sleep_unless(stop, Duration::from_millis(250));
     }
     Ok(())
