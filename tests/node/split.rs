@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
+    thread::{self, JoinHandle},
 };
 
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     dev_orders::order,
     devnet::{Devnet, command, endpoints, pid, signal, status},
-    harness::{DEV_0, DEV_1, World, assert_fails, get, lignum, stderr, stdout, wait_for},
+    harness::{DEV_0, DEV_1, PATIENCE, World, assert_fails, get, lignum, stderr, stdout, wait_for},
 };
 
 /// An address that nobody uses otherwise.
@@ -102,6 +105,25 @@ impl Net {
             let head = self.head(1);
             head.is_some() && self.all().all(|node| self.head(node) == head)
         });
+    }
+
+    /// The next reorg that a node tells its listeners of.
+    fn reorg_of(&self, node: u32) -> JoinHandle<Value> {
+        let url = self.url(node);
+        let address = url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = "GET /v1/events?types=chain_reorg HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        assert!(
+            lines.any(|line| line.starts_with("id: ")),
+            "the stream begins"
+        );
+        thread::spawn(move || {
+            let data = lines.find_map(|line| Some(line.strip_prefix("data: ")?.to_owned()));
+            serde_json::from_str(&data.expect("a reorg")).unwrap()
+        })
     }
 
     /// Blocks at once, made by one node.
@@ -228,7 +250,19 @@ fn two_halves_mine_rivals_and_the_heavier_one_wins_without_losing_a_transfer() {
         );
         assert_eq!(net.ask(3, &format!("/v1/transactions/{transfer}")), None);
 
+        let rival = net.hash_at(3, fork).unwrap();
+        let reorg = net.reorg_of(1);
         net.dev(&["heal"]);
+        let reorg = reorg.join().unwrap();
+        let names = |list: &str, hash: &Value| {
+            let hashes = reorg[list].as_array().unwrap();
+            hashes
+                .iter()
+                .any(|found| found == hash || found["hash"] == *hash)
+        };
+        assert!(names("old_branch", &json!(first)), "{reorg}");
+        assert!(names("new_branch", &rival), "{reorg}");
+        assert!(names("undone", &json!(transfer)), "{reorg}");
         net.wait_until_whole();
         wait_for("the transfer in a new block, the same on all", || {
             // The others have never heard of it: whose it was mines it again.
@@ -245,7 +279,7 @@ fn two_halves_mine_rivals_and_the_heavier_one_wins_without_losing_a_transfer() {
     let said: Vec<String> = net.devnet.lines.try_iter().collect();
     let says = |text: &str| said.iter().any(|line| line.contains(text));
     assert!(
-        says("split: nodes 1 2 | nodes 3 4") && says("healed"),
+        says("split: nodes 1 2 | nodes 3 4") && says("healed") && says("1 transaction back"),
         "{said:#?}"
     );
 }
