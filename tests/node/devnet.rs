@@ -21,7 +21,7 @@ pub struct Devnet {
 
 impl Devnet {
     fn start(directory: &Path) -> Self {
-        Self::start_with(&mut command(directory))
+        Self::start_with(&mut pair(directory))
     }
 
     /// Starts it with further arguments.
@@ -55,6 +55,13 @@ impl Drop for Devnet {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Two nodes.
+fn pair(directory: &Path) -> Command {
+    let mut command = command(directory);
+    command.args(["--nodes", "2"]);
+    command
 }
 
 /// `lignum devnet` in a directory, on ports of the system's choice.
@@ -183,7 +190,7 @@ fn a_node_that_does_not_start_ends_the_devnet_with_its_reason() {
     let directory = world.path("devnet");
     fs::create_dir_all(directory.join("node-1")).unwrap();
     fs::write(directory.join("node-1").join("node.key"), "no key").unwrap();
-    let output = output(&mut command(&directory));
+    let output = output(&mut pair(&directory));
     assert_fails(&output, 3, &["node 1", "node.key", "32 bytes, got 6"]);
 }
 
@@ -202,14 +209,14 @@ fn fresh_removes_what_the_devnet_made_and_nothing_else() {
     std::os::unix::fs::symlink(&elsewhere, directory.join("node-7")).unwrap();
     fs::create_dir(directory.join("node-9")).unwrap();
     fs::write(directory.join("devnet.json"), "{").unwrap();
-    let mut devnet = Devnet::start_with(command(&directory).arg("--fresh"));
+    let mut devnet = Devnet::start_with(pair(&directory).arg("--fresh"));
     wait_for("node 2", || status(&directory, 2).is_some());
     for name in kept {
         assert!(directory.join(name).exists(), "{name}");
     }
     assert!(elsewhere.join("precious").exists());
     assert!(!directory.join("node-9").exists());
-    let second = output(command(&directory).arg("--fresh"));
+    let second = output(pair(&directory).arg("--fresh"));
     assert_fails(&second, 4, &[directory.to_str().unwrap()]);
     devnet.signal("TERM");
     assert_eq!(exit_code(&mut devnet.child), Some(0));
@@ -225,7 +232,7 @@ fn a_closed_pipe_and_an_early_interrupt_end_it_cleanly() {
     devnet.signal("INT");
     assert_eq!(exit_code(&mut devnet.child), Some(0));
 
-    let mut child = command(&directory).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = pair(&directory).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(exit_code(&mut child), Some(0));
     assert!(endpoints(&directory, 1).is_none(), "the nodes have stopped");

@@ -409,7 +409,8 @@ fn a_new_devnet_is_whole_and_a_name_has_its_own_place() {
     let root = world.path("root");
     let start = |name: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lignum"));
-        command.args(["devnet", "--port", "0", "--http.port", "0", "--name", name]);
+        command.args(["devnet", "--nodes", "2", "--name", name]);
+        command.args(["--port", "0", "--http.port", "0"]);
         command.env("LIGNUM_DATADIR", &root);
         Devnet::start_with(&mut command)
     };

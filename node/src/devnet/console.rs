@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     client,
-    split::Split,
+    split::{Split, list},
     stream::{Notice, Stream},
 };
 
@@ -60,9 +60,8 @@ impl Console {
             let Some(number) = group.first().copied() else {
                 continue;
             };
-            let words: Vec<_> = group.iter().map(u32::to_string).collect();
             let feed = self.feed(number);
-            (feed.prefix, feed.ends) = (format!("[{}] ", words.join(" ")), None);
+            (feed.prefix, feed.ends) = (format!("[{}] ", list(&group)), None);
         }
     }
 

@@ -126,13 +126,23 @@ impl Split {
     }
 }
 
+/// Numbers of nodes in their order, runs of three and more as `1-3`.
+pub fn list(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let texts = runs.flat_map(|run| match run {
+        [first, _, .., last] => vec![format!("{first}-{last}")],
+        short => short.iter().map(u32::to_string).collect(),
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
 impl fmt::Display for Split {
     /// `nodes 1 2 | nodes 3 4`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, group) in self.groups().iter().enumerate() {
             f.write_str(if index > 0 { " | " } else { "" })?;
             f.write_str(if group.len() == 1 { "node" } else { "nodes" })?;
-            group.iter().try_for_each(|number| write!(f, " {number}"))?;
+            write!(f, " {}", list(group))?;
         }
         Ok(())
     }
@@ -182,6 +192,14 @@ mod tests {
         assert_eq!(split.refused_by(1), ["id2", "id3", "id4"]);
         assert_eq!(split.refused_by(4), ["id1", "id2"]);
         assert_eq!(Split::default().refused_by(4), Vec::<String>::new());
+    }
+
+    #[test]
+    fn long_runs_of_numbers_are_short() {
+        assert_eq!(list(&[1, 2]), "1 2");
+        assert_eq!(list(&[1, 2, 3, 5, 7, 8]), "1-3 5 7 8");
+        let split = split("4/28/32", 64).unwrap();
+        assert_eq!(split.to_string(), "nodes 1-4 | nodes 5-32 | nodes 33-64");
     }
 
     #[test]
