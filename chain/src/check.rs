@@ -15,7 +15,7 @@ use crate::{
     hash::{BlockHash, Root},
     header::Header,
     merkle,
-    params::{HEADER_VERSION, VERSION_ROLL_MASK},
+    params::{HEADER_VERSION, HEADER_WIRE_BYTES, TRANSACTION_MEMORY_BYTES, VERSION_ROLL_MASK},
     spec::ChainSpec,
     store::BlockId,
     transaction::{CheckedTransaction, TransactionError},
@@ -274,9 +274,15 @@ impl CheckedBlock {
         }
     }
 
-    /// What keeping it costs, in bytes of its encoding.
+    /// Bytes of its encoding: what it costs on the wire and on disk.
     pub fn size(&self) -> usize {
-        self.body.encoded_len() + crate::params::HEADER_WIRE_BYTES
+        self.body.encoded_len() + HEADER_WIRE_BYTES
+    }
+
+    /// Bytes that keeping it in memory costs, about: its body, and each transaction decoded.
+    pub fn memory(&self) -> usize {
+        let decoded = self.transactions.len() * TRANSACTION_MEMORY_BYTES;
+        self.size() * 2 + decoded
     }
 }
 

@@ -40,7 +40,7 @@ impl Orphans {
         if self.by_hash.contains_key(&hash) {
             return;
         }
-        self.bytes += block.size();
+        self.bytes += block.memory();
         self.sequence += 1;
         self.by_hash.insert(
             hash,
@@ -102,7 +102,7 @@ impl Orphans {
 
     fn remove(&mut self, hash: &BlockHash) -> Option<Orphan> {
         let orphan = self.by_hash.remove(hash)?;
-        self.bytes -= orphan.block.size();
+        self.bytes -= orphan.block.memory();
         Some(orphan)
     }
 
@@ -116,7 +116,7 @@ impl Orphans {
     fn greediest(&self) -> Option<Peer> {
         let mut bytes: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
         for orphan in self.by_hash.values() {
-            *bytes.entry(orphan.from).or_default() += orphan.block.size();
+            *bytes.entry(orphan.from).or_default() += orphan.block.memory();
         }
         bytes
             .into_iter()

@@ -20,6 +20,8 @@ pub const HEADER_WIRE_BYTES: usize = HEADER_BYTES + 2 + EXTENSION_BYTES;
 pub const FUTURE_SECS_MAX: u64 = 7_200;
 /// Bytes of one transaction's encoding (Rule T1).
 pub const TRANSACTION_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that a decoded transaction takes in memory beside its encoding, about.
+pub const TRANSACTION_MEMORY_BYTES: usize = 640;
 /// Gas of one transaction (Rule T7, EIP-7825).
 pub const TRANSACTION_GAS_MAX: u64 = 16_777_216;
 /// Bytes of contract creation code (Rule T7, EIP-3860).
@@ -44,7 +46,7 @@ pub const RELAY_DEPTH: u64 = 6;
 
 /// State versions kept in memory below the head, in blocks.
 pub const STATE_WINDOW: u64 = 128;
-/// Bytes of checked bodies kept in memory until they are executed.
+/// Bytes of memory for checked bodies until they are executed.
 pub const READY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Blocks remembered that are to be announced by us.
 pub const UNANNOUNCED_MAX: usize = 1_024;
@@ -52,7 +54,7 @@ pub const UNANNOUNCED_MAX: usize = 1_024;
 pub const ORPHANS_PER_PEER: usize = 64;
 /// Orphans kept in all.
 pub const ORPHANS_MAX: usize = 1_024;
-/// Bytes of orphans kept in all.
+/// Bytes of memory for orphans in all.
 pub const ORPHAN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// An unsolicited orphan must stand for this fraction (one in …) of the head block's own work.
 pub const ORPHAN_WORK_DIVISOR: u64 = 256;
@@ -141,7 +143,7 @@ pub const TEMPLATE_CANDIDATES_MAX: usize = 3_000;
 /// Inputs waiting for the core.
 pub const CORE_QUEUE: usize = 1_024;
 /// Messages from the wire that wait to be checked.
-pub const UNCHECKED_QUEUE: usize = 64;
+pub const UNCHECKED_QUEUE: usize = 16;
 /// Commands waiting for the network task.
 pub const NETWORK_QUEUE: usize = 1_024;
 /// Steps whose batches are committed as one.

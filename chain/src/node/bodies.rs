@@ -29,7 +29,7 @@ impl Ready {
     /// Keeps a block and who sent it; over the budget, those that joined the tree last are let go.
     pub(super) fn insert(&mut self, id: EntryId, from: Option<Peer>, block: CheckedBlock) {
         self.take(id);
-        self.bytes += block.size();
+        self.bytes += block.memory();
         self.blocks.insert(id, (from, block));
         while self.bytes > READY_BYTES_MAX {
             let Some(last) = self
@@ -53,7 +53,7 @@ impl Ready {
     /// Takes a block out, with who sent it.
     pub(super) fn release(&mut self, id: EntryId) -> Option<(Option<Peer>, CheckedBlock)> {
         let (from, block) = self.blocks.remove(&id)?;
-        self.bytes -= block.size();
+        self.bytes -= block.memory();
         Some((from, block))
     }
 }

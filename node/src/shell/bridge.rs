@@ -1,25 +1,28 @@
 //! Between the network and the core: bytes have become messages, here they become inputs.
 //!
-//! Each message is checked on rayon's threads before the core sees it, a bounded number at a
-//! time; the core's outgoing messages become commands. Runs as one task.
+//! Each message is checked on rayon's threads before the core sees it, bounded by bytes; the
+//! core's outgoing messages become commands. Runs as one task.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chain::{BlockHash, ChainSpec, Fault, Gossip, Input, Peer, Request, Response, Ticket, sync};
+use chain::{ChainSpec, Fault, Gossip, Input, Peer, Request, Response, Ticket, sync};
 use p2p::{Command, Event, Failure, GossipToken};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{debug, info, warn};
 
 use super::{
-    check,
     core::{Message, Outgoing},
     delay::Delayed,
+    inputs,
     peers::Introduction,
     view::View,
 };
 
-/// Messages being checked at a time.
-const CHECKS_MAX: usize = 32;
+/// KiB of messages from the wire that are being checked or wait for the core. In memory a checked
+/// block takes several times its bytes.
+const CHECKS_KIB_MAX: u32 = 8 * 1024;
+/// KiB that a small message counts.
+const CHECK_KIB_MIN: u32 = 64;
 
 /// What the bridge is given.
 pub struct Bridge {
@@ -48,7 +51,7 @@ struct Running {
 impl Bridge {
     /// Runs until the core or the network is gone.
     pub async fn run(self) {
-        let checks = Arc::new(Semaphore::new(CHECKS_MAX));
+        let checks = Arc::new(Semaphore::new(CHECKS_KIB_MAX as usize));
         let mut running = Running {
             bridge: self,
             requests: BTreeMap::new(),
@@ -82,17 +85,7 @@ impl Running {
                 id,
                 address,
                 inbound,
-            } => {
-                info!(peer = peer.0, id, address, inbound, "connected");
-                let (id, address) = (id.into(), address.into());
-                let introduction = Introduction {
-                    peer,
-                    id,
-                    address,
-                    inbound,
-                };
-                return self.message(Message::Connected(introduction)).await;
-            }
+            } => return self.connected(peer, id, address, inbound).await,
             Event::Disconnected { peer } => {
                 info!(peer = peer.0, "disconnected");
                 return self.input(Input::Disconnected(peer)).await;
@@ -107,14 +100,13 @@ impl Running {
                 ticket,
                 request,
             } => {
-                let ticket = Ticket(ticket);
-                return self
-                    .input(Input::Request {
-                        from: peer,
-                        ticket,
-                        request,
-                    })
-                    .await;
+                let (from, ticket) = (peer, Ticket(ticket));
+                let asked = Input::Request {
+                    from,
+                    ticket,
+                    request,
+                };
+                return self.input(asked).await;
             }
             Event::Response { peer, id, response } => {
                 if let Some(request) = self.requests.remove(&id) {
@@ -144,6 +136,18 @@ impl Running {
             Event::Warning(text) => warn!("{text}"),
         }
         true
+    }
+
+    async fn connected(&self, peer: Peer, id: String, address: String, inbound: bool) -> bool {
+        info!(peer = peer.0, id, address, inbound, "connected");
+        let (id, address) = (id.into(), address.into());
+        let introduction = Introduction {
+            peer,
+            id,
+            address,
+            inbound,
+        };
+        self.message(Message::Connected(introduction)).await
     }
 
     /// `false` when the core is gone.
@@ -180,65 +184,42 @@ impl Running {
         self.input(input).await
     }
 
-    /// Runs a check on rayon's threads; what it gives goes to the core in its order.
-    async fn check(&self, check: impl FnOnce(&ChainSpec) -> Vec<Message> + Send + 'static) {
-        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else {
+    /// Runs a check on rayon's threads and hands what it gives to the core. A message takes room
+    /// by its bytes until the core has taken it, so that a flood waits in its sender's memory.
+    async fn check(
+        &self,
+        bytes: usize,
+        token: Option<GossipToken>,
+        check: impl FnOnce(&ChainSpec) -> Vec<Input> + Send + 'static,
+    ) {
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        let kib = kib.clamp(CHECK_KIB_MIN, CHECKS_KIB_MAX);
+        let Ok(room) = Arc::clone(&self.checks).acquire_many_owned(kib).await else {
             return;
         };
         let (spec, inbox) = (Arc::clone(&self.bridge.spec), self.bridge.inbox.clone());
         rayon::spawn(move || {
-            for message in check(&spec) {
-                // The core is gone when the node stops.
-                if inbox.blocking_send(message).is_err() {
-                    break;
-                }
-            }
-            drop(permit);
+            let inputs = check(&spec);
+            let checked = Message::Checked {
+                inputs,
+                token,
+                room,
+            };
+            // The core is gone when the node stops.
+            let _ = inbox.blocking_send(checked);
         });
     }
 
     async fn take_gossip(&self, peer: Peer, token: GossipToken, message: Gossip) {
-        self.check(move |spec| {
-            let input = match message {
-                Gossip::Block(block) => checked_block(peer, block, spec),
-                Gossip::Transaction(bytes) => checked_transactions(peer, &[bytes], spec),
-            };
-            vec![Message::Gossip { token, input }]
-        })
-        .await;
+        let bytes = inputs::gossip_bytes(&message);
+        let input = move |spec: &ChainSpec| vec![inputs::of_gossip(peer, message, spec)];
+        self.check(bytes, Some(token), input).await;
     }
 
     async fn take_response(&self, peer: Peer, request: Request, response: Response) {
-        self.check(move |spec| {
-            let inputs = match (&request, response) {
-                (Request::Status(_), Response::Status(status)) => {
-                    vec![Input::Status { from: peer, status }]
-                }
-                (Request::Headers(_), Response::Headers(headers)) => {
-                    match check::headers(headers, spec) {
-                        Ok(headers) => vec![Input::Headers {
-                            from: peer,
-                            headers,
-                        }],
-                        Err(error) => refused(peer, None, error.fault(), request),
-                    }
-                }
-                (Request::Blocks(asked), Response::Blocks(blocks)) => {
-                    let mut inputs = checked_blocks(peer, asked, blocks, spec);
-                    inputs.push(Input::Answered {
-                        from: peer,
-                        request,
-                    });
-                    inputs
-                }
-                (Request::Transactions(_), Response::Transactions(items)) => {
-                    vec![checked_transactions(peer, &items, spec)]
-                }
-                _ => refused(peer, None, Fault::Unsolicited, request),
-            };
-            inputs.into_iter().map(Message::Input).collect()
-        })
-        .await;
+        let bytes = inputs::response_bytes(&response);
+        let inputs = move |spec: &ChainSpec| inputs::of_response(peer, request, response, spec);
+        self.check(bytes, None, inputs).await;
     }
 
     async fn take_outgoing(&mut self, outgoing: Outgoing) {
@@ -296,65 +277,5 @@ impl Running {
             // A full queue drops the answer; the peer asks again.
             let _ = network.try_send(command);
         });
-    }
-}
-
-/// A failed answer: its sender is charged and its request is over.
-fn refused(from: Peer, hash: Option<BlockHash>, fault: Fault, request: Request) -> Vec<Input> {
-    vec![
-        Input::Refused { from, hash, fault },
-        Input::Answered { from, request },
-    ]
-}
-
-fn checked_block(from: Peer, block: chain::Block, spec: &ChainSpec) -> Input {
-    let hash = block.header.hash();
-    match check::block(block, spec) {
-        Ok(block) => Input::Block {
-            from: Some(from),
-            block,
-        },
-        Err(error) => {
-            debug!(peer = from.0, %hash, "refused a block: {error}");
-            Input::Refused {
-                from,
-                hash: Some(hash),
-                fault: error.fault(),
-            }
-        }
-    }
-}
-
-fn checked_blocks(
-    from: Peer,
-    asked: &[BlockHash],
-    blocks: Vec<chain::Block>,
-    spec: &ChainSpec,
-) -> Vec<Input> {
-    let check = |block: chain::Block| {
-        if asked.contains(&block.header.hash()) {
-            checked_block(from, block, spec)
-        } else {
-            Input::Refused {
-                from,
-                hash: None,
-                fault: Fault::Unsolicited,
-            }
-        }
-    };
-    blocks.into_iter().map(check).collect()
-}
-
-fn checked_transactions(from: Peer, items: &[Vec<u8>], spec: &ChainSpec) -> Input {
-    match check::transactions(items, spec) {
-        Ok(transactions) => Input::Transactions { from, transactions },
-        Err(error) => {
-            debug!(peer = from.0, "refused a transaction: {error}");
-            Input::Refused {
-                from,
-                hash: None,
-                fault: Fault::InvalidTransaction,
-            }
-        }
     }
 }

@@ -19,7 +19,7 @@ use chain::{
 };
 use p2p::GossipToken;
 use state::Evm;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use super::{check, clock::Clock, metrics::Metrics, peers::Introduction, publish::Publisher};
@@ -28,12 +28,14 @@ use super::{check, clock::Clock, metrics::Metrics, peers::Introduction, publish:
 pub enum Message {
     /// An input without an answer.
     Input(Input),
-    /// An input from gossip, which waits for the verdict.
-    Gossip {
-        /// What the verdict is for.
-        token: GossipToken,
-        /// The input.
-        input: Input,
+    /// A message of a peer, checked without state.
+    Checked {
+        /// What it is; one input if it was gossiped.
+        inputs: Vec<Input>,
+        /// Gossip waits for the verdict.
+        token: Option<GossipToken>,
+        /// Given back when the core has taken the inputs.
+        room: OwnedSemaphorePermit,
     },
     /// A peer has come.
     Connected(Introduction),
@@ -190,9 +192,17 @@ impl<S: Store> Running<S> {
             Message::Input(input) => {
                 self.step(input, group)?;
             }
-            Message::Gossip { token, input } => {
-                let verdict = self.step(input, group)?;
-                group.verdicts.push((token, verdict));
+            Message::Checked {
+                inputs,
+                token,
+                room,
+            } => {
+                let mut verdict = Verdict::Ignore;
+                for input in inputs {
+                    verdict = self.step(input, group)?;
+                }
+                group.verdicts.extend(token.map(|token| (token, verdict)));
+                drop(room);
             }
             Message::Submission(submission) => {
                 self.next_ticket += 1;

@@ -6,12 +6,18 @@ use std::sync::{
 };
 
 use chain::{Body, Request, Response, params::HEADERS_MAX};
+use wallet::sign::{Transfer, sign_transfer};
 
 use super::{GROWTH_MIB, Scene, boast, client::Client, forge, wire::Answer};
 use crate::harness::wait_for;
 
 /// Orphans of the flood.
 const ORPHANS: u64 = 2_500;
+/// Orphans of two megabytes each.
+const ORPHANS_LARGE: u64 = 240;
+/// Mebibytes by which those may make a node grow: 32 are its limit for orphans, the rest is what
+/// messages on their way to the core may take, and what the allocator keeps of it.
+const GROWTH_LARGE_MIB: u64 = 384;
 /// The target of an orphan that is just worth keeping: 2^9 hashes, where a block takes 2^17.
 const ORPHAN_BITS: u32 = 0x1f7f_ffff;
 /// Headers of little work.
@@ -35,6 +41,42 @@ fn orphans_by_the_thousand_are_not_kept() {
     });
     scene.goes_on(10);
     scene.ends_unharmed("orphans", GROWTH_MIB);
+}
+
+/// A large body that is right by itself: one signed transaction with much input, many times over
+/// with rising nonces.
+fn large_body() -> Body {
+    let sign = |nonce| {
+        let transfer = Transfer {
+            chain_id: 1337,
+            nonce,
+            to: wallet::dev_key(9).address(),
+            value: 1,
+            gas_limit: 3_000_000,
+            max_fee: 4_000_000_000,
+            tip: 1_000_000_000,
+            input: vec![0; 120_000],
+        };
+        sign_transfer(&wallet::dev_key(1), &transfer)
+    };
+    Body((0..17).map(sign).collect())
+}
+
+#[test]
+fn large_orphans_are_not_kept_either() {
+    let scene = Scene::new();
+    let body = large_body();
+    let clients: Vec<_> = (0..4).map(|_| scene.boaster()).collect();
+    for number in 0..ORPHANS_LARGE {
+        let block = forge::orphan(&scene.network, number, ORPHAN_BITS, &body);
+        clients[number as usize % clients.len()].gossip_block(block.encode());
+    }
+    wait_for("all orphans on their way", || {
+        let sent: usize = clients.iter().map(Client::published).sum();
+        clients.iter().any(Client::was_dropped) || sent as u64 == ORPHANS_LARGE
+    });
+    scene.goes_on(10);
+    scene.ends_unharmed("large orphans", GROWTH_LARGE_MIB);
 }
 
 /// Claims the most work and answers every question for headers with as many as there may be, of

@@ -1,0 +1,126 @@
+//! From messages to inputs: each is checked without state, and what fails is its sender's fault.
+//!
+//! Runs on rayon's threads. Called by `bridge`.
+
+use chain::{
+    Block, BlockHash, ChainSpec, Fault, Gossip, Input, Peer, Request, Response,
+    params::HEADER_WIRE_BYTES,
+};
+use tracing::debug;
+
+use super::check;
+
+/// The input that a gossiped message is.
+pub fn of_gossip(from: Peer, message: Gossip, spec: &ChainSpec) -> Input {
+    match message {
+        Gossip::Block(block) => checked_block(from, block, spec),
+        Gossip::Transaction(bytes) => checked_transactions(from, &[bytes], spec),
+    }
+}
+
+/// The inputs that an answer is.
+pub fn of_response(
+    from: Peer,
+    request: Request,
+    response: Response,
+    spec: &ChainSpec,
+) -> Vec<Input> {
+    match (&request, response) {
+        (Request::Status(_), Response::Status(status)) => vec![Input::Status { from, status }],
+        (Request::Headers(_), Response::Headers(headers)) => match check::headers(headers, spec) {
+            Ok(headers) => vec![Input::Headers { from, headers }],
+            Err(error) => refused(from, None, error.fault(), request),
+        },
+        (Request::Blocks(asked), Response::Blocks(blocks)) => {
+            let mut inputs = checked_blocks(from, asked, blocks, spec);
+            inputs.push(Input::Answered { from, request });
+            inputs
+        }
+        (Request::Transactions(_), Response::Transactions(items)) => {
+            vec![checked_transactions(from, &items, spec)]
+        }
+        _ => refused(from, None, Fault::Unsolicited, request),
+    }
+}
+
+/// Bytes of a gossiped message on the wire, about.
+pub fn gossip_bytes(message: &Gossip) -> usize {
+    match message {
+        Gossip::Block(block) => block_bytes(block),
+        Gossip::Transaction(bytes) => bytes.len(),
+    }
+}
+
+/// Bytes of an answer on the wire, about.
+pub fn response_bytes(response: &Response) -> usize {
+    match response {
+        Response::Status(_) | Response::Addresses(_) => 0,
+        Response::Headers(headers) => headers.len() * HEADER_WIRE_BYTES,
+        Response::Blocks(blocks) => blocks.iter().map(block_bytes).sum(),
+        Response::Transactions(items) => items.iter().map(Vec::len).sum(),
+    }
+}
+
+fn block_bytes(block: &Block) -> usize {
+    HEADER_WIRE_BYTES + block.body.encoded_len()
+}
+
+/// A failed answer: its sender is charged and its request is over.
+fn refused(from: Peer, hash: Option<BlockHash>, fault: Fault, request: Request) -> Vec<Input> {
+    vec![
+        Input::Refused { from, hash, fault },
+        Input::Answered { from, request },
+    ]
+}
+
+fn checked_block(from: Peer, block: Block, spec: &ChainSpec) -> Input {
+    let hash = block.header.hash();
+    match check::block(block, spec) {
+        Ok(block) => Input::Block {
+            from: Some(from),
+            block,
+        },
+        Err(error) => {
+            debug!(peer = from.0, %hash, "refused a block: {error}");
+            Input::Refused {
+                from,
+                hash: Some(hash),
+                fault: error.fault(),
+            }
+        }
+    }
+}
+
+fn checked_blocks(
+    from: Peer,
+    asked: &[BlockHash],
+    blocks: Vec<Block>,
+    spec: &ChainSpec,
+) -> Vec<Input> {
+    let check = |block: Block| {
+        if asked.contains(&block.header.hash()) {
+            checked_block(from, block, spec)
+        } else {
+            Input::Refused {
+                from,
+                hash: None,
+                fault: Fault::Unsolicited,
+            }
+        }
+    };
+    blocks.into_iter().map(check).collect()
+}
+
+fn checked_transactions(from: Peer, items: &[Vec<u8>], spec: &ChainSpec) -> Input {
+    match check::transactions(items, spec) {
+        Ok(transactions) => Input::Transactions { from, transactions },
+        Err(error) => {
+            debug!(peer = from.0, "refused a transaction: {error}");
+            Input::Refused {
+                from,
+                hash: None,
+                fault: Fault::InvalidTransaction,
+            }
+        }
+    }
+}
