@@ -302,7 +302,7 @@ mod tests {
     fn the_expected_time_is_work_over_rate() {
         let bits = Bits(0x1e7f_ffff);
         let json = DifficultyJson::new(bits, Some(U256::from(65_536)));
-        assert_eq!(json.hashes, "131073");
+        assert_eq!(json.hashes, "131072");
         assert_eq!(json.expected_ms, Some(2_000));
         let unknown = DifficultyJson::new(bits, Some(U256::ZERO));
         assert_eq!(unknown.expected_ms, None);
