@@ -363,6 +363,11 @@ pub fn lignum_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     output(
         Command::new(env!("CARGO_BIN_EXE_lignum"))
             .args(arguments)
+            // Away from the wallets of whoever runs the tests.
+            .env(
+                "LIGNUM_WALLET_DIR",
+                std::env::temp_dir().join("lignum-tests"),
+            )
             .envs(environment.iter().copied())
             .stdin(Stdio::null()),
     )

@@ -128,8 +128,12 @@ impl Wallets {
     pub fn names(&self) -> Result<Vec<String>, StoreError> {
         let files = files::names(&self.keys())?;
         let stems = files.iter().filter_map(|file| file.strip_suffix(".json"));
-        let names = stems.filter(|name| check_name(name).is_ok());
-        Ok(names.map(String::from).collect())
+        let mut names: Vec<String> = stems
+            .filter(|name| check_name(name).is_ok())
+            .map(String::from)
+            .collect();
+        names.sort_by_key(|name| in_order(name));
+        Ok(names)
     }
 
     /// A wallet, without opening it.
@@ -224,6 +228,12 @@ impl Wallets {
             directory: self.keys(),
         }
     }
+}
+
+/// By what names are sorted, so that `alice-10` follows `alice-9`.
+fn in_order(name: &str) -> (String, u64) {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (stem.to_string(), name[stem.len()..].parse().unwrap_or(0))
 }
 
 /// Reads a file of the size of a keystore.
