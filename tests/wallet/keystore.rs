@@ -28,7 +28,7 @@ fn open(json: &Value, password: &str) -> Result<Key, KeystoreError> {
 
 #[test]
 fn files_of_the_definition_and_of_other_wallets_open() {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/keystores.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("keystores.json")).unwrap();
     let files = vectors["files"].as_array().unwrap();
     for file in files {
         let password = file["password"].as_str().unwrap();
@@ -91,7 +91,7 @@ fn what_asks_for_too_much_is_refused_before_anything_is_allocated() {
         let error = open(&bad, "pw").unwrap_err().to_string();
         assert!(error.contains(reason), "{name} {value}: {error}");
     }
-    let mut large = good.clone();
+    let mut large = good;
     large["crypto"]["kdfparams"]["n"] = json!(1 << 20);
     large["crypto"]["kdfparams"]["p"] = json!(3);
     let error = open(&large, "pw").unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! Payments from wallets: questions, guards, journals, replacements, and signing without a network.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use alloy_primitives::hex;
 use chain::CheckedTransaction;
@@ -14,13 +14,12 @@ use crate::{
 
 const PAYEE: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
-/// What a node was sent, in order.
-type Sent = Arc<Mutex<Vec<CheckedTransaction>>>;
+/// What a node was sent, in order. Its thread lives as long as the tests.
+type Sent = &'static Mutex<Vec<CheckedTransaction>>;
 
 /// A node of a network that is not for play, which knows what it was sent, unless `forgets`.
 fn careful(forgets: bool) -> (String, Sent) {
-    let sent = Sent::default();
-    let kept = Arc::clone(&sent);
+    let kept: Sent = Box::leak(Box::default());
     let url = node(move |line, body| {
         if line.starts_with("POST") {
             let body: Value = serde_json::from_str(body).unwrap();
@@ -41,7 +40,7 @@ fn careful(forgets: bool) -> (String, Sent) {
             None => honest(line, body, false),
         }
     });
-    (url, sent)
+    (url, kept)
 }
 
 fn details(tx: &CheckedTransaction) -> String {

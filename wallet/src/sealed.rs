@@ -152,7 +152,7 @@ impl Sealed {
         let length = self.ciphertext.0.len();
         if !(1..=SECRET_BYTES_MAX).contains(&length) {
             let want = format!("1 to {SECRET_BYTES_MAX}");
-            return Err(limit("the length of ciphertext", want, length));
+            return Err(limit("the length of ciphertext", &want, &length));
         }
         let stretched = self.kdf.stretch(password)?;
         if mac(&stretched, &self.ciphertext.0) != wanted_mac {
@@ -189,7 +189,7 @@ impl Kdf {
                     return Err(unsupported("prf", "hmac-sha256", prf));
                 }
                 if !(1..=ROUNDS_MAX).contains(c) {
-                    return Err(limit("c", format!("1 to {ROUNDS_MAX}"), c));
+                    return Err(limit("c", &format!("1 to {ROUNDS_MAX}"), c));
                 }
                 pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), &salt.0, *c, &mut output[..]);
             }
@@ -200,11 +200,11 @@ impl Kdf {
 
 fn check_lengths(dklen: u32, salt: &Bytes) -> Result<(), SealError> {
     if dklen != 32 {
-        return Err(limit("dklen", 32, dklen));
+        return Err(limit("dklen", &32, &dklen));
     }
     if salt.0.len() > SALT_BYTES_MAX {
         let want = format!("at most {SALT_BYTES_MAX}");
-        return Err(limit("the length of salt", want, salt.0.len()));
+        return Err(limit("the length of salt", &want, &salt.0.len()));
     }
     Ok(())
 }
@@ -213,17 +213,22 @@ fn scrypt_params(n: u64, r: u32, p: u32) -> Result<scrypt::Params, SealError> {
     let log_n = n.trailing_zeros();
     if !n.is_power_of_two() || !(1..=LOG_N_MAX).contains(&log_n) {
         let want = format!("a power of two from 2 to 2^{LOG_N_MAX}");
-        return Err(limit("scrypt's n", want, n));
+        return Err(limit("scrypt's n", &want, &n));
     }
     let memory = n.saturating_mul(u64::from(r).max(u64::from(r).saturating_mul(p.into()) / n));
     let work = n.saturating_mul(r.into()).saturating_mul(p.into());
     if memory > MEMORY_MAX || work > WORK_MAX {
         let want = format!("n * r at most {MEMORY_MAX}, n * r * p at most {WORK_MAX}");
-        return Err(limit("scrypt's cost", want, format!("{n} * {r} * {p}")));
+        return Err(limit("scrypt's cost", &want, &format!("{n} * {r} * {p}")));
     }
     let log_n = u8::try_from(log_n).expect("at most 63");
-    scrypt::Params::new(log_n, r, p)
-        .map_err(|_| limit("scrypt's cost", "r and p of 1 or more", format!("{r}, {p}")))
+    scrypt::Params::new(log_n, r, p).map_err(|_| {
+        limit(
+            "scrypt's cost",
+            &"r and p of 1 or more",
+            &format!("{r}, {p}"),
+        )
+    })
 }
 
 /// Encrypts or decrypts, which is the same in counter mode.
@@ -254,10 +259,10 @@ pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, SealError> {
 
 fn exactly<const N: usize>(what: &'static str, bytes: &Bytes) -> Result<[u8; N], SealError> {
     let array = bytes.0.as_slice().try_into();
-    array.map_err(|_| limit(what, N, bytes.0.len()))
+    array.map_err(|_| limit(what, &N, &bytes.0.len()))
 }
 
-fn limit(what: &'static str, want: impl ToString, got: impl ToString) -> SealError {
+fn limit(what: &'static str, want: &dyn ToString, got: &dyn ToString) -> SealError {
     let (want, got) = (want.to_string(), got.to_string());
     SealError::Limit { what, want, got }
 }

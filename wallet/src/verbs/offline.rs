@@ -1,6 +1,6 @@
 //! `build`, `sign` and `broadcast`: paying with a key that never meets a network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alloy_primitives::hex;
 use chain::{CheckedTransaction, TxHash};
@@ -131,7 +131,7 @@ pub fn broadcast(args: &BroadcastArgs, context: &mut Context) -> Result<(), Verb
         Some(hash) if hash.parse::<TxHash>().is_ok() => sent_before(hash, &node, context)?,
         file => {
             let text = match file {
-                Some(path) => read(&PathBuf::from(path))?,
+                Some(path) => read(Path::new(path))?,
                 None => context.ask("Signed transaction:")?,
             };
             let (document, checked) = Document::parse_signed(&text)?;
@@ -181,7 +181,7 @@ fn sent_before(
     Ok((transfer, checked))
 }
 
-fn read(path: &PathBuf) -> Result<String, VerbError> {
+fn read(path: &Path) -> Result<String, VerbError> {
     let bytes = files::read(path, FILE_BYTES_MAX)?;
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     text.ok_or_else(|| {
