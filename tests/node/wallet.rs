@@ -274,6 +274,11 @@ fn a_transaction_is_built_signed_and_broadcast_through_files() {
     success(&offline.run(&sign));
     let out = success(&online.run(&format!("broadcast {signed}")));
     assert!(out.starts_with("sent 2 LGN"), "{out}");
+    // The steps can be joined by pipes: the file's lines come before the password.
+    let unsigned = success(&online.run(&format!("build {PAYEE} 3 --from {DEV_1}")));
+    let piped = success(&offline.answer("sign", &format!("{unsigned}pw\n")));
+    let out = success(&online.answer("broadcast", &piped));
+    assert!(out.starts_with("sent 3 LGN"), "{out}");
     // The same file is for no other network.
     world.write_spec("network.json", &json!({ "spacing_secs": 7 }));
     let elsewhere = world.node("elsewhere").start();

@@ -65,9 +65,11 @@ impl Console for Standard {
         if io::stdin().is_terminal() {
             return rpassword::prompt_password(format!("{question} ")).map(Zeroizing::new);
         }
-        let mut out = io::stderr().lock();
-        writeln!(out, "{question}")?;
-        out.flush()?;
+        if !question.is_empty() {
+            let mut out = io::stderr().lock();
+            writeln!(out, "{question}")?;
+            out.flush()?;
+        }
         read_line(&mut io::stdin().lock())
     }
 

@@ -59,6 +59,20 @@ impl Words {
         self.0.words().collect()
     }
 
+    /// The words numbered, in rows of four.
+    pub fn rows(&self) -> Vec<Zeroizing<String>> {
+        let list = self.list();
+        let rows = list.chunks(4).enumerate().map(|(row, words)| {
+            let mut text = Zeroizing::new(String::with_capacity(80));
+            for (column, word) in words.iter().enumerate() {
+                let number = 4 * row + column + 1;
+                text.push_str(&format!("{number:>4} {word:<10}"));
+            }
+            text
+        });
+        rows.collect()
+    }
+
     /// The words in one line.
     pub fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(self.list().join(" "))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use alloy_primitives::Address;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -20,6 +21,8 @@ use crate::{
     store::{Entry, StoreError, Wallets},
 };
 
+/// Bytes from which on a document is not read further.
+const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// The accounts that dev networks fund.
 const DEV_FUNDED: u32 = 10;
 
@@ -238,6 +241,22 @@ impl<'a> Context<'a> {
     pub fn secret(&mut self, question: &str) -> Result<Zeroizing<String>, VerbError> {
         let answer = self.console.ask_secret(question);
         answer.map_err(VerbError::Prompt)
+    }
+
+    /// A text from the console: a line, or, where that begins one, a whole JSON object.
+    pub fn document(&mut self, question: &str) -> Result<Zeroizing<String>, VerbError> {
+        let mut text = self.secret(question)?;
+        let is_cut = |text: &str| {
+            let read: Result<IgnoredAny, _> = serde_json::from_str(text);
+            text.starts_with('{') && read.is_err_and(|error| error.is_eof())
+        };
+        while text.len() < DOCUMENT_BYTES_MAX && is_cut(&text) {
+            let line = self.secret("")?;
+            let mut longer = Zeroizing::new(String::with_capacity(text.len() + line.len() + 1));
+            longer.extend([text.as_str(), "\n", line.as_str()]);
+            text = longer;
+        }
+        Ok(text)
     }
 
     /// A line from the console.

@@ -81,16 +81,21 @@ fn reveal(args: &ExportArgs, context: &mut Context) -> Result<(), VerbError> {
         return Err(VerbError::Answer(reason));
     }
     let secret = secret(args, context)?;
-    context.print(&secret)?;
+    for row in &secret {
+        context.print(row)?;
+    }
     context.ask("Press Enter when done; it vanishes from the screen then.")?;
-    context.console.take_back(2).map_err(VerbError::Prompt)
+    let taken = context.console.take_back(secret.len() + 1);
+    taken.map_err(VerbError::Prompt)
 }
 
-fn secret(args: &ExportArgs, context: &mut Context) -> Result<Zeroizing<String>, VerbError> {
+/// The rows of a secret, each short enough for a screen.
+fn secret(args: &ExportArgs, context: &mut Context) -> Result<Vec<Zeroizing<String>>, VerbError> {
     let name = &args.name;
     if !args.words {
         let key = context.open_wallet(name, &args.password)?;
-        return Ok(Zeroizing::new(hex::encode_prefixed(&key.secret()[..])));
+        let text = Zeroizing::new(hex::encode_prefixed(&key.secret()[..]));
+        return Ok(vec![text]);
     }
     let sealed = context.wallets.words(name)?;
     let sealed = sealed.ok_or_else(|| StoreError::NoWords(name.clone()))?;
@@ -99,7 +104,7 @@ fn secret(args: &ExportArgs, context: &mut Context) -> Result<Zeroizing<String>,
         name: name.clone(),
         error,
     })?;
-    Ok(words.text())
+    Ok(words.rows())
 }
 
 /// Copies all wallets, labels and journals into a new directory, and reads the copies back.

@@ -135,19 +135,14 @@ fn show_words(words: &Words, context: &mut Context) -> Result<(), VerbError> {
         "These words are the wallet: whoever has them has its money, and nobody can restore them.\n\
          Write them down on paper, in this order. They are not shown again unasked.\n",
     )?;
-    let list = words.list();
-    let mut lines = Zeroizing::new(String::with_capacity(1024));
-    for (index, word) in list.iter().enumerate() {
-        lines.push_str(&format!("{:>4} {word:<10}", index + 1));
-        if index % 4 == 3 && index + 1 < list.len() {
-            lines.push('\n');
-        }
+    let rows = words.rows();
+    for row in &rows {
+        context.say(row)?;
     }
-    context.say(&lines)?;
     if context.console.is_terminal() {
         context.ask("\nPress Enter when they are on paper; they vanish from the screen then.")?;
         // The rows of words, an empty line and the question, with its end.
-        let taken = context.console.take_back(list.len() / 4 + 2);
+        let taken = context.console.take_back(rows.len() + 2);
         taken.map_err(VerbError::Prompt)?;
     }
     Ok(())
@@ -224,7 +219,7 @@ pub fn import(args: &ImportArgs, context: &mut Context) -> Result<(), VerbError>
 
 fn read_secret(args: &ImportArgs, context: &mut Context) -> Result<Zeroizing<String>, VerbError> {
     let Some(path) = &args.file else {
-        return context.secret("Words, raw key in hex, or a keystore in one line:");
+        return context.document("Words, raw key in hex, or a keystore:");
     };
     let limit = u64::try_from(FILE_BYTES_MAX).expect("a small number");
     let Some(bytes) = files::read(path, limit)?.map(Zeroizing::new) else {

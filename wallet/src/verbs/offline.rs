@@ -38,7 +38,7 @@ pub struct BuildArgs {
 /// What `sign` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SignArgs {
-    /// The file that `build` wrote [default: a line of standard input]
+    /// The file that `build` wrote [default: standard input]
     file: Option<PathBuf>,
     #[command(flatten)]
     password: PasswordArgs,
@@ -56,7 +56,7 @@ pub struct SignArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct BroadcastArgs {
     /// The file that `sign` wrote, or the hash of a payment that was sent from here
-    /// [default: a line of standard input]
+    /// [default: standard input]
     file: Option<String>,
     #[command(flatten)]
     pay: PayArgs,
@@ -89,7 +89,7 @@ pub fn build(args: &BuildArgs, context: &mut Context) -> Result<(), VerbError> {
 pub fn sign(args: &SignArgs, context: &mut Context) -> Result<(), VerbError> {
     let text = match &args.file {
         Some(path) => read(path)?,
-        None => context.ask("Transaction:")?,
+        None => context.document("Transaction:")?.to_string(),
     };
     let document = Document::parse_unsigned(&text)?;
     let Document {
@@ -132,7 +132,7 @@ pub fn broadcast(args: &BroadcastArgs, context: &mut Context) -> Result<(), Verb
         file => {
             let text = match file {
                 Some(path) => read(Path::new(path))?,
-                None => context.ask("Signed transaction:")?,
+                None => context.document("Signed transaction:")?.to_string(),
             };
             let (document, checked) = Document::parse_signed(&text)?;
             guard::check_network(&document.network, &node)?;
