@@ -151,6 +151,7 @@ impl Desk {
         let mut out = Vec::new();
         let directory = self.path("wallets");
         let mut context = Context::new(&self.url, &directory, &mut self.console, &mut out);
+        context.log_n = CHEAP;
         let ran = run_with(&command, &mut context);
         ran.map(|()| String::from_utf8(out).unwrap())
     }

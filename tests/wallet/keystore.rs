@@ -11,7 +11,7 @@ use wallet::{
     dev_key,
     keystore::KeystoreError,
     offline::Document,
-    sealed::{SealError, Sealed},
+    sealed::{LOG_N, SealError, Sealed},
     words::WordsFile,
 };
 
@@ -47,7 +47,7 @@ fn files_of_the_definition_and_of_other_wallets_open() {
 
 #[test]
 fn our_files_have_the_form_and_cost_that_others_expect() {
-    let file = Keystore::seal(&dev_key(0), "pw").unwrap();
+    let file = Keystore::seal_at(LOG_N, &dev_key(0), "pw").unwrap();
     let json: Value = serde_json::from_str(&file.to_json()).unwrap();
     assert_eq!(json["version"], 3);
     assert_eq!(json["address"], "f39fd6e51aad88f6f4ce6ab8827279cfffb92266");
@@ -61,7 +61,7 @@ fn our_files_have_the_form_and_cost_that_others_expect() {
     let numbers = ["n", "r", "p", "dklen"].map(|name| params[name].as_u64().unwrap());
     assert_eq!(numbers, [131_072, 8, 1, 32]);
     assert_eq!(params["salt"].as_str().unwrap().len(), 64);
-    let again = Keystore::seal(&dev_key(0), "pw").unwrap();
+    let again = Keystore::seal_at(LOG_N, &dev_key(0), "pw").unwrap();
     assert_ne!(file, again, "equal randomness twice");
 }
 
@@ -154,7 +154,7 @@ fn a_changed_address_is_caught_and_a_short_key_filled_up() {
 fn words_are_sealed_and_derive_the_same_accounts_again() {
     let words =
         Words::parse(" TEST test test test test test test test\n test test test  junk ").unwrap();
-    let file = WordsFile::seal(&words, "pw").unwrap();
+    let file = WordsFile::seal_at(CHEAP, &words, "pw").unwrap();
     assert_eq!(file.address(), dev_key(0).address());
     let read = WordsFile::parse(file.to_json().as_bytes()).unwrap();
     assert_eq!(read, file);

@@ -287,6 +287,15 @@ fn addresses_are_watched_and_labelled() {
         .run_all(&["label", "dev:3", "under the bed"], &[])
         .unwrap_err();
     assert!(error.to_string().contains("unique"), "{error}");
+    // A name means one account: it is a wallet's or a label.
+    let error = desk
+        .run_all(&["import", "hot"], &[DEV_WORDS, "pw", "pw"])
+        .and_then(|_| desk.run_all(&["label", ADDRESS, "hot"], &[]))
+        .unwrap_err();
+    assert!(error.to_string().contains("name of a wallet"), "{error}");
+    desk.run_all(&["label", ADDRESS, "bed"], &[]).unwrap();
+    let error = desk.run("new bed", &[]).unwrap_err();
+    assert!(error.to_string().contains("label of 0x"), "{error}");
     for bad in [" x", "a\nb", &"x".repeat(61)] {
         let error = desk.run_all(&["label", ADDRESS, bad], &[]).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");

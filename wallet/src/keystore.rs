@@ -72,23 +72,12 @@ pub enum KeystoreError {
 }
 
 impl Keystore {
-    /// Seals a key at our usual cost.
-    pub fn seal(key: &Key, password: &str) -> Result<Self, SealError> {
-        let sealed = Sealed::seal(&key.secret()[..], password)?;
-        Self::new(key, sealed)
-    }
-
-    /// Seals a key at another cost: scrypt's N as a power of two.
+    /// Seals a key; the cost is scrypt's N as a power of two.
     pub fn seal_at(log_n: u8, key: &Key, password: &str) -> Result<Self, SealError> {
-        let sealed = Sealed::seal_at(log_n, &key.secret()[..], password)?;
-        Self::new(key, sealed)
-    }
-
-    fn new(key: &Key, sealed: Sealed) -> Result<Self, SealError> {
         Ok(Self {
             address: Some(key.address()),
             id: uuid()?,
-            sealed,
+            sealed: Sealed::seal_at(log_n, &key.secret()[..], password)?,
         })
     }
 

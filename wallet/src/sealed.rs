@@ -115,12 +115,8 @@ pub enum SealError {
 }
 
 impl Sealed {
-    /// Encrypts a secret with fresh randomness at our usual cost.
-    pub fn seal(secret: &[u8], password: &str) -> Result<Self, SealError> {
-        Self::seal_at(LOG_N, secret, password)
-    }
-
-    /// The same at another cost, a power of two: for tests, and machines with little memory.
+    /// Encrypts a secret with fresh randomness. The cost is scrypt's N as a power of two:
+    /// [`LOG_N`], but for tests.
     pub fn seal_at(log_n: u8, secret: &[u8], password: &str) -> Result<Self, SealError> {
         let kdf = Kdf::Scrypt {
             dklen: 32,

@@ -111,13 +111,13 @@ struct File {
 }
 
 impl WordsFile {
-    /// Seals words at our usual cost.
-    pub fn seal(words: &Words, password: &str) -> Result<Self, KeystoreError> {
+    /// Seals words; the cost is scrypt's N as a power of two.
+    pub fn seal_at(log_n: u8, words: &Words, password: &str) -> Result<Self, KeystoreError> {
         let entropy = Zeroizing::new(words.0.to_entropy());
         Ok(Self {
             address: words.key(0)?.address(),
             id: uuid()?,
-            sealed: Sealed::seal(&entropy, password)?,
+            sealed: Sealed::seal_at(log_n, &entropy, password)?,
         })
     }
 

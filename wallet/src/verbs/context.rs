@@ -18,6 +18,7 @@ use crate::{
     console::{Console, first_line},
     derive::{Key, dev_key},
     guard::Network,
+    sealed::LOG_N,
     store::{Entry, StoreError, Wallets},
 };
 
@@ -35,6 +36,8 @@ pub struct Context<'a> {
     pub console: &'a mut dyn Console,
     /// Where the verb's result goes.
     pub out: &'a mut dyn Write,
+    /// What a guess at a new password costs: scrypt's N as a power of two.
+    pub log_n: u8,
 }
 
 /// Where a password comes from.
@@ -63,11 +66,6 @@ impl Account {
         }
     }
 
-    /// Whether everybody knows its key.
-    pub fn is_dev(&self) -> bool {
-        matches!(self, Self::Dev(_))
-    }
-
     /// What it is called.
     pub fn name(&self) -> String {
         match self {
@@ -90,6 +88,7 @@ impl<'a> Context<'a> {
             wallets: Wallets::new(directory),
             console,
             out,
+            log_n: LOG_N,
         }
     }
 
@@ -145,6 +144,32 @@ impl<'a> Context<'a> {
                 (_, error) => Err(error.into()),
             },
         }
+    }
+
+    /// Refuses a name for a new wallet that cannot be given, or is a label.
+    pub fn check_new(&self, name: &str) -> Result<(), VerbError> {
+        self.wallets.check_new(name)?;
+        match self.book()?.labelled(name) {
+            Some(of) => Err(VerbError::Usage(format!(
+                "{name:?} is the label of {of}: choose another name, or another label"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives an address a label, which may not be a wallet's name.
+    pub fn set_label(
+        &self,
+        book: &mut Book,
+        address: Address,
+        label: &str,
+    ) -> Result<(), VerbError> {
+        if self.wallets.is_taken(label)? {
+            return Err(VerbError::Usage(format!(
+                "{label:?} is the name of a wallet: choose another label"
+            )));
+        }
+        Ok(book.set_label(address, label)?)
     }
 
     /// The account that is meant, whose key is here.

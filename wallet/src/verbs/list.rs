@@ -232,7 +232,7 @@ pub fn watch(args: &WatchArgs, context: &mut Context) -> Result<(), VerbError> {
     let mut book = context.book()?;
     book.watch(address);
     if let Some(label) = &args.label {
-        book.set_label(address, label)?;
+        context.set_label(&mut book, address, label)?;
     }
     book.write(&context.wallets)?;
     context.say(&format!("watching {address}"))
@@ -242,7 +242,7 @@ pub fn watch(args: &WatchArgs, context: &mut Context) -> Result<(), VerbError> {
 pub fn label(args: &LabelArgs, context: &mut Context) -> Result<(), VerbError> {
     let address = context.address(&args.who)?;
     let mut book = context.book()?;
-    book.set_label(address, &args.text)?;
+    context.set_label(&mut book, address, &args.text)?;
     book.write(&context.wallets)?;
     context.say(&format!("{address} is now labelled {:?}", args.text))
 }

@@ -115,7 +115,7 @@ fn parse_range(text: &str) -> Result<Range, String> {
 
 /// Makes a wallet with new words.
 pub fn new(args: &NewArgs, context: &mut Context) -> Result<(), VerbError> {
-    context.wallets.check_new(&args.name)?;
+    context.check_new(&args.name)?;
     let file = args.write.password.password_file.as_deref();
     let password = context.new_password(file, args.write.empty_password)?;
     let count = if args.words == "24" { 24 } else { 12 };
@@ -196,7 +196,7 @@ enum Imported {
 
 /// Takes in words, a raw key or a keystore.
 pub fn import(args: &ImportArgs, context: &mut Context) -> Result<(), VerbError> {
-    context.wallets.check_new(&args.name)?;
+    context.check_new(&args.name)?;
     let text = read_secret(args, context)?;
     let file = args.write.password.password_file.as_deref();
     let (key, words, password) = match recognise(&text)? {
@@ -269,7 +269,7 @@ pub fn derive(args: &DeriveArgs, context: &mut Context) -> Result<(), VerbError>
     let name_of = |index: u32| format!("{name}-{index}");
     if !args.show {
         for index in numbers.clone() {
-            context.wallets.check_new(&name_of(index))?;
+            context.check_new(&name_of(index))?;
         }
     }
     let password = context.password(args.password.password_file.as_deref(), name)?;
@@ -299,8 +299,8 @@ fn write(
     password: &str,
     context: &mut Context,
 ) -> Result<(), VerbError> {
-    let keystore = Keystore::seal(key, password)?;
-    let words = words.map(|words| WordsFile::seal(words, password));
+    let keystore = Keystore::seal_at(context.log_n, key, password)?;
+    let words = words.map(|words| WordsFile::seal_at(context.log_n, words, password));
     let words = words.transpose()?;
     context.wallets.add(name, &keystore, words.as_ref())?;
     Ok(())

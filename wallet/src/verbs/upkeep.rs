@@ -146,12 +146,12 @@ pub fn change_password(args: &ChangePasswordArgs, context: &mut Context) -> Resu
     let new = context.new_password(new_file, args.empty_password)?;
     if let Some(words) = words {
         let opened = open_either(&words, &old, &new).map_err(failed)?;
-        let sealed = WordsFile::seal(&opened, &new)?;
+        let sealed = WordsFile::seal_at(context.log_n, &opened, &new)?;
         context.wallets.replace_words(name, &sealed)?;
     }
     context
         .wallets
-        .replace_key(name, &Keystore::seal(&key, &new)?)?;
+        .replace_key(name, &Keystore::seal_at(context.log_n, &key, &new)?)?;
     context.say(&format!(
         "the password of {name} is changed; accounts derived from it, copies and backups keep theirs"
     ))
