@@ -240,8 +240,9 @@ fn half(bytes: &[u8]) -> [u8; 16] {
 }
 
 fn mac(stretched: &[u8; 32], ciphertext: &[u8]) -> [u8; 32] {
-    let mut text = Zeroizing::new(stretched[16..].to_vec());
-    text.reserve_exact(ciphertext.len());
+    // With room from the start no copy is left behind where the text grew.
+    let mut text = Zeroizing::new(Vec::with_capacity(16 + ciphertext.len()));
+    text.extend_from_slice(&stretched[16..]);
     text.extend_from_slice(ciphertext);
     keccak256(&text[..]).0
 }

@@ -4,7 +4,7 @@
 //! accounts can be derived later and the words be shown again. It is no keystore: its `kind` is
 //! `lignum-words`. Called by `store` and the verbs.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use alloy_primitives::{Address, hex};
 use bip39::Mnemonic;
@@ -66,7 +66,7 @@ impl Words {
             let mut text = Zeroizing::new(String::with_capacity(80));
             for (column, word) in words.iter().enumerate() {
                 let number = 4 * row + column + 1;
-                text.push_str(&format!("{number:>4} {word:<10}"));
+                write!(text, "{number:>4} {word:<10}").expect("text grows");
             }
             text
         });

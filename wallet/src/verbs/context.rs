@@ -24,6 +24,8 @@ use crate::{
 
 /// Bytes from which on a document is not read further.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// Characters below which a password gets a note.
+const PASSWORD_CHARS_GOOD: usize = 8;
 /// The accounts that dev networks fund.
 const DEV_FUNDED: u32 = 10;
 
@@ -258,6 +260,12 @@ impl<'a> Context<'a> {
         if password.is_empty() && !may_be_empty {
             let reason = "an empty password protects nothing: choose one, or add --empty-password";
             return Err(VerbError::Answer(reason.to_string()));
+        }
+        if password.chars().count() < PASSWORD_CHARS_GOOD {
+            self.say("note: a password of less than 8 characters is soon guessed")?;
+        }
+        if !password.is_ascii() {
+            self.say("note: not all wallets open a file whose password is beyond ASCII")?;
         }
         Ok(password)
     }

@@ -8,7 +8,7 @@ use chain::{CheckedTransaction, TxHash};
 use super::{
     VerbError,
     context::{Context, PasswordArgs, check_dev},
-    payment::{Draft, PayArgs, check_money, confirm, network_of, report, submit},
+    payment::{Draft, WaitArgs, check_money, confirm, network_of, report, submit},
     send::{WhatArgs, transfer},
 };
 use crate::{
@@ -59,7 +59,10 @@ pub struct BroadcastArgs {
     /// [default: standard input]
     file: Option<String>,
     #[command(flatten)]
-    pay: PayArgs,
+    wait: WaitArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Writes a transaction into a file; needs a node and no key.
@@ -140,7 +143,7 @@ pub fn broadcast(args: &BroadcastArgs, context: &mut Context) -> Result<(), Verb
         }
     };
     submit(&client, &checked)?;
-    report(&transfer, &checked, &args.pay, &client, context)
+    report(&transfer, &checked, &args.wait, args.json, context)
 }
 
 /// A payment that was written down here.

@@ -233,7 +233,7 @@ pub fn pay(
     submitted?;
     await_shown(&client, checked.hash());
     drop(journal);
-    report(&draft.transfer, &checked, args, &client, context)
+    report(&draft.transfer, &checked, &args.wait, args.json, context)
 }
 
 /// The node's next nonce, unless an earlier payment took it which the node has forgotten.
@@ -310,18 +310,23 @@ fn await_shown(client: &Client, hash: TxHash) {
 pub fn report(
     transfer: &Transfer,
     checked: &CheckedTransaction,
-    args: &PayArgs,
-    client: &Client,
+    args: &WaitArgs,
+    json: bool,
     context: &mut Context,
 ) -> Result<(), VerbError> {
-    if !args.json {
+    if !json {
         context.print(&sent_line(checked.sender(), transfer, checked.hash()))?;
     }
-    let inclusion = match args.wait.wait {
-        Some(want) => Some(wait(client, checked.hash(), want, args.wait.timeout)?),
+    let inclusion = match args.wait {
+        Some(want) => Some(wait(
+            &context.client()?,
+            checked.hash(),
+            want,
+            args.timeout,
+        )?),
         None => None,
     };
-    match (&inclusion, args.json) {
+    match (&inclusion, json) {
         (_, true) => {
             let json = sent_json(
                 checked.sender(),
