@@ -9,6 +9,7 @@ use wallet::{
     Key, Keystore, Words,
     book::Book,
     dev_key,
+    files::{self, FileError, Place},
     keystore::KeystoreError,
     offline::Document,
     sealed::{LOG_N, SealError, Sealed},
@@ -193,6 +194,14 @@ fn files_are_private_and_never_overwritten() {
     assert_eq!(fs::read(wallets.key_file("alice")).unwrap(), before);
     let left: Vec<_> = fs::read_dir(wallets.keys()).unwrap().collect();
     assert_eq!(left.len(), 1, "temporary files are left");
+    // Not even by somebody who looked before the other wrote.
+    let path = desk.path("file");
+    files::write(&path, b"first", Place::New).unwrap();
+    let error = files::write(&path, b"second", Place::New).unwrap_err();
+    assert!(matches!(error, FileError::Exists(_)), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"first");
+    files::write(&path, b"second", Place::Old).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"second");
     for name in [
         "",
         "..",

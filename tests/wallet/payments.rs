@@ -170,9 +170,12 @@ fn a_payment_that_the_node_forgot_is_not_silently_replaced() {
     desk.run("send bob 2 --from alice --nonce 3", &["pw"])
         .unwrap();
     // What the node refuses is not held against the next payment.
-    let refusing = node(|line, body| match line.starts_with("POST") {
-        true => http(422, &problem(422, "no", "no")),
-        false => honest(line, body, false),
+    let refusing = node(|line, body| match line {
+        line if line.starts_with("POST") => http(422, &problem(422, "no", "no")),
+        line if line.starts_with("GET /v1/transactions/") => {
+            http(404, &problem(404, "not known", "not_found"))
+        }
+        line => honest(line, body, false),
     });
     let mut other = Desk::new(&refusing);
     other.add("alice", &dev_key(1), "pw");

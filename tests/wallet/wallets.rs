@@ -2,8 +2,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use alloy_primitives::hex;
-use wallet::{derive::DEV_WORDS, dev_key, verbs::VerbError};
+use alloy_primitives::{U256, hex};
+use wallet::{
+    derive::DEV_WORDS,
+    dev_key,
+    message::{SignatureError, sign_message, signer_of},
+    verbs::VerbError,
+};
 
 use crate::desk::{Desk, NOBODY, refused};
 
@@ -358,4 +363,23 @@ fn messages_are_signed_as_others_sign_them() {
             assert_eq!(error.exit_code(), 2, "{error}");
         }
     }
+}
+
+#[test]
+fn a_signature_has_one_form_only() {
+    let key = dev_key(1);
+    let signature = sign_message(&key, b"hi");
+    assert_eq!(signer_of(b"hi", &signature), Ok(key.address()));
+    let mut counted_from_zero = signature;
+    counted_from_zero[64] -= 27;
+    assert_eq!(signer_of(b"hi", &counted_from_zero), Ok(key.address()));
+    // The other s of the same signature: the order of the group less s, and the other parity.
+    let order: U256 = "0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
+        .parse()
+        .unwrap();
+    let mut other = signature;
+    let s = order - U256::from_be_slice(&signature[32..64]);
+    other[32..64].copy_from_slice(&s.to_be_bytes::<32>());
+    other[64] = 55 - signature[64];
+    assert_eq!(signer_of(b"hi", &other), Err(SignatureError::NoKey));
 }
