@@ -364,7 +364,10 @@ pub fn lignum_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_lignum"))
             .args(arguments)
             // Away from the wallets of whoever runs the tests.
-            .env("LIGNUM_WALLET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/wallets"))
+            .env(
+                "LIGNUM_WALLET_DIR",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/wallets"),
+            )
             .envs(environment.iter().copied())
             .stdin(Stdio::null()),
     )
