@@ -17,15 +17,15 @@ use zeroize::Zeroizing;
 
 /// Bytes of the longest secret: the entropy of 24 words, or a key.
 pub const SECRET_BYTES_MAX: usize = 32;
-/// The binary logarithm of scrypt's N in files of ours: 128 MiB, about a second.
+/// The binary logarithm of scrypt's N in files of ours: 128 MiB, some tenths of a second.
 pub const LOG_N: u8 = 17;
 /// The largest N that is read, as its binary logarithm: 1 GiB with the usual r of 8.
 pub const LOG_N_MAX: u32 = 20;
 /// The largest product of N and r that is read; scrypt takes 128 bytes for each.
 const MEMORY_MAX: u64 = 1 << 23;
-/// The largest product of N, r and p that is read: some ten seconds.
+/// The largest product of N, r and p that is read: some seconds.
 const WORK_MAX: u64 = 1 << 24;
-/// The most rounds of PBKDF2 that are read: some ten seconds.
+/// The most rounds of PBKDF2 that are read: some seconds.
 const ROUNDS_MAX: u32 = 10_000_000;
 /// The longest salt that is read.
 const SALT_BYTES_MAX: usize = 256;
