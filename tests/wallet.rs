@@ -8,10 +8,20 @@
 
 #[path = "wallet/client.rs"]
 mod client;
+#[path = "wallet/desk.rs"]
+mod desk;
+#[path = "wallet/guards.rs"]
+mod guards;
+#[path = "wallet/keystore.rs"]
+mod keystore;
 #[path = "wallet/node.rs"]
 mod node;
+#[path = "wallet/payments.rs"]
+mod payments;
 #[path = "wallet/verbs.rs"]
 mod verbs;
+#[path = "wallet/wallets.rs"]
+mod wallets;
 
 use alloy_primitives::{Address, hex};
 use chain::CheckedTransaction;

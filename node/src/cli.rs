@@ -33,7 +33,7 @@ enum Verb {
     Peers(verbs::peers::Args),
     /// Show the branches of a node's block forest
     Forks(verbs::forks::Args),
-    /// Balances and transfers
+    /// Keys, balances and transfers
     Wallet(verbs::wallet::Args),
 }
 

@@ -235,6 +235,13 @@ impl Book {
         Some((picked.id, picked.address.clone()))
     }
 
+    /// Where a peer may be: the address with the fewest attempts in vain.
+    pub(crate) fn address(&self, id: &PeerId) -> Option<Multiaddr> {
+        let known = self.entries.iter().filter(|entry| entry.id == *id);
+        let best = known.min_by_key(|entry| (entry.failures, !entry.tried))?;
+        Some(best.address.clone())
+    }
+
     /// Addresses for somebody at the IP `asker`: where peers were met within a day, by lot, none
     /// nearer than the asker itself.
     pub(crate) fn recent(&self, now: u64, asker: IpAddr, turn: u64) -> Vec<(PeerId, Multiaddr)> {

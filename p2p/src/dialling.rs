@@ -17,7 +17,7 @@ use crate::{
     behaviour,
     book::group,
     clock::unix_secs,
-    limits::{BLOCKED_MAX, BOOK_DIALS_MAX},
+    limits::{BLOCKED_MAX, BOOK_DIALS_MAX, LIFTED_DIALS_MAX},
     reach::Group,
     swarm::Task,
 };
@@ -68,7 +68,13 @@ impl Task {
             return false;
         };
         self.turn += 1;
-        self.book.attempted(&id, &address, now);
+        self.dial_book(id, address);
+        true
+    }
+
+    /// Dials an address of the book.
+    fn dial_book(&mut self, id: PeerId, address: Multiaddr) {
+        self.book.attempted(&id, &address, unix_secs());
         let target = Target {
             address: address.clone(),
             id: Some(id),
@@ -76,7 +82,6 @@ impl Task {
         if let Some(connection) = self.dial(target) {
             self.book_dials.insert(connection, (id, address));
         }
-        true
     }
 
     /// Whether a peer is not to be dialled: connected, being dialled, or unwanted.
@@ -192,10 +197,24 @@ impl Task {
             self.hang_up(id);
             self.gone(id, now);
         }
-        if self.swarm.behaviour_mut().gate.block(ids) {
+        let lifted = self.swarm.behaviour_mut().gate.block(ids);
+        if !lifted.is_empty() {
             self.bootnodes.hurry(now);
             self.book.hurry();
+            self.dial_lifted(lifted);
             self.dial_due(now);
+        }
+    }
+
+    /// Dials a few of those that are let in again, however many peers were reached: each side of
+    /// a split has peers enough of its own. The order of a set is chance enough.
+    fn dial_lifted(&mut self, lifted: Vec<PeerId>) {
+        let known = lifted
+            .into_iter()
+            .filter_map(|id| Some((id, self.book.address(&id)?)));
+        let few: Vec<_> = known.take(LIFTED_DIALS_MAX).collect();
+        for (id, address) in few {
+            self.dial_book(id, address);
         }
     }
 

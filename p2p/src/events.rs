@@ -58,7 +58,8 @@ pub enum Command {
     },
     /// Refuse these peer ids, as text, in both directions from now on, instead of those named
     /// before; an empty list ends it. At most 64, and what is no peer id is passed over: either
-    /// gives a warning. Who is let in again is dialled at once where an address is known.
+    /// gives a warning. Of those that are let in again, four are dialled at once where an address
+    /// is known, and all while fewer peers than wanted have been reached.
     Block(Vec<String>),
     /// Connect to an address, in any form that bootnodes have.
     Dial(String),

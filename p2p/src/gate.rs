@@ -74,9 +74,9 @@ impl Gate {
         }
     }
 
-    /// Refuses these from now on, and no others. Whether any was let in again.
-    pub(crate) fn block(&mut self, ids: HashSet<PeerId>) -> bool {
-        let lifted = self.blocked.difference(&ids).next().is_some();
+    /// Refuses these from now on, and no others. Gives those that are let in again.
+    pub(crate) fn block(&mut self, ids: HashSet<PeerId>) -> Vec<PeerId> {
+        let lifted = self.blocked.difference(&ids).copied().collect();
         self.blocked = ids;
         lifted
     }
@@ -232,10 +232,10 @@ mod tests {
     fn a_blocked_peer_is_refused_until_it_is_named_no_more() {
         let mut gate = gate(Reach::World);
         let (one, two) = (PeerId::random(), PeerId::random());
-        assert!(!gate.block(HashSet::from([one])));
+        assert_eq!(gate.block(HashSet::from([one])), []);
         assert_eq!(gate.check_peer(one, 0), Err(Refusal::Blocked(one)));
-        assert!(!gate.block(HashSet::from([one, two])), "none was lifted");
-        assert!(gate.block(HashSet::from([two])));
+        assert_eq!(gate.block(HashSet::from([one, two])), [], "none was lifted");
+        assert_eq!(gate.block(HashSet::from([two])), [one]);
         assert!(gate.is_welcome(&one, 0) && !gate.is_welcome(&two, 0));
     }
 

@@ -66,6 +66,9 @@ pub const BAN_MEMORY_SECS: u64 = 24 * 60 * 60;
 pub const LEAVING_MAX: u32 = 8;
 /// Peer ids that the operator refuses.
 pub const BLOCKED_MAX: usize = 64;
+/// Peers that are dialled when the operator lets them in again, though enough others were reached:
+/// the two sides of a split that has ended must meet.
+pub const LIFTED_DIALS_MAX: usize = 4;
 /// Time between two pings on a connection.
 pub const PING_INTERVAL: Duration = Duration::from_secs(15);
 

@@ -363,6 +363,11 @@ pub fn lignum_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     output(
         Command::new(env!("CARGO_BIN_EXE_lignum"))
             .args(arguments)
+            // Away from the wallets of whoever runs the tests.
+            .env(
+                "LIGNUM_WALLET_DIR",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/wallets"),
+            )
             .envs(environment.iter().copied())
             .stdin(Stdio::null()),
     )

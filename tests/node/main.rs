@@ -15,3 +15,4 @@ mod path;
 mod refusals;
 mod settings;
 mod split;
+mod wallet;

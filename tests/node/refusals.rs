@@ -191,7 +191,8 @@ fn the_wallet_hears_the_pools_reason_with_both_numbers() {
         lignum(&arguments)
     };
     let poor = send("2000", &[]);
-    assert_fails(&poor, 10, &["1000000000000000000000", "2000000"]);
+    // The wallet says this itself, before it signs.
+    assert_fails(&poor, 10, &["balance is 1000 LGN", "needed 2000.0000"]);
     let mined = send("1", &["--wait", "1"]);
     assert!(mined.status.success(), "{}", stderr(&mined));
     assert_fails(

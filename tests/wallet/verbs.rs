@@ -1,63 +1,15 @@
 //! The verbs against a node on a thread: what they send, show and refuse.
 
-use alloy_primitives::hex;
-use chain::CheckedTransaction;
-use clap::Parser;
 use serde_json::{Value, json};
-use wallet::{
-    dev_key,
-    verbs::{Command, VerbError, run_to},
+use wallet::{dev_key, verbs::VerbError};
+
+use crate::{
+    desk::{Desk, refused},
+    node::{HASH, honest, http, node},
 };
 
-use crate::node::{http, node};
-
-const CHAIN_ID: u64 = 1337;
-const HASH: &str = "0x00000c4100000000000000000000000000000000000000000000000000000041";
-
-#[derive(Parser)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
 fn wallet(words: &str, url: &str) -> Result<String, VerbError> {
-    let command = Cli::try_parse_from(["wallet"].into_iter().chain(words.split_whitespace()))
-        .unwrap()
-        .command;
-    let mut out = Vec::new();
-    run_to(&command, url, &mut out)?;
-    Ok(String::from_utf8(out).unwrap())
-}
-
-/// What an honest node answers, on a dev network or not; it takes every valid transaction.
-fn honest(line: &str, body: &str, is_dev: bool) -> Vec<u8> {
-    let path = line.split(' ').nth(1).unwrap();
-    if path == "/v1/status" {
-        let status = json!({"chain_id": CHAIN_ID, "network": "devnet", "genesis": HASH,
-            "head": {"height": 12, "hash": HASH, "time": 1, "chain_work": "0x10"},
-            "base_fee": "1000000000", "peers": 1, "mining": true, "version": "0.1.0",
-            "dev": is_dev});
-        return http(200, &status.to_string());
-    }
-    if let Some(address) = path.strip_prefix("/v1/accounts/") {
-        let is_contract = address.ends_with("35353535");
-        let account = json!({"address": address, "head": {"height": 12, "hash": HASH},
-            "chain": {"nonce": 1, "balance": "1000000000000000000000", "display": "1000 LGN",
-                "code_hash": is_contract.then_some(HASH)},
-            "pool": {"nonce_next": 3, "pending": 2, "pending_cost": "42000000000000"}});
-        return http(200, &account.to_string());
-    }
-    if line.starts_with("POST /v1/transactions ") {
-        let body: Value = serde_json::from_str(body).unwrap();
-        let raw = hex::decode(body["raw"].as_str().unwrap()).unwrap();
-        let checked = CheckedTransaction::check(&raw, CHAIN_ID).unwrap();
-        let answer = json!({"hash": checked.hash().to_string(), "durable": false});
-        return http(202, &answer.to_string());
-    }
-    let hash = path.strip_prefix("/v1/transactions/").unwrap();
-    let answer = json!({"hash": hash, "status": "mined",
-        "block": {"height": 13, "hash": HASH, "index": 0, "confirmations": 1}});
-    http(200, &answer.to_string())
+    Desk::new(url).run(words, &[])
 }
 
 #[test]
@@ -130,7 +82,6 @@ fn dangerous_transfers_are_refused_before_anything_is_signed() {
         (&contract, &dev, 2, "--gas-limit"),
         ("send dev:1 1 --from dev:0", &real, 8, "everybody knows"),
         ("send dev:1 1 --from alice", &dev, 8, "alice"),
-        ("send dev:1 1 --from dev:100", &dev, 2, "dev:99"),
         (
             "send dev:1 1 --from dev:0 --gas-limit 20999",
             &dev,
@@ -203,12 +154,18 @@ fn bad_arguments_are_refused_with_their_reason() {
         ("send dev:1 -1 --from dev:0", "negative"),
         ("send dev:1 1 --from dev:0 --tip 2", "needs its unit"),
         ("send dev:1 1 --from dev:0 --wait 0", "--wait"),
+        ("send dev:1 1 --from dev:100", "dev:99"),
         ("send dev:1 1", "--from"),
+        (
+            "send 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD 1 --from dev:0",
+            "checksum",
+        ),
+        ("derive a --index 4-1", "--index"),
+        ("derive a --index 0-100", "100 at most"),
+        ("new --words 13", "--words"),
+        ("replace 0x12", "0x12"),
     ] {
-        let words = ["wallet"].into_iter().chain(words.split_whitespace());
-        let Err(error) = Cli::try_parse_from(words) else {
-            panic!("accepted");
-        };
+        let error = refused(words);
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(reason), "{error}");
     }

@@ -93,6 +93,45 @@ pub fn parse_address(text: &str) -> Result<Address, AddressError> {
     Ok(address)
 }
 
+/// Whether an address is written without a checksum, so that a typing error goes unseen.
+pub fn is_unchecked(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches("0x");
+    let has_lower = digits.bytes().any(|byte| byte.is_ascii_lowercase());
+    let has_upper = digits.bytes().any(|byte| byte.is_ascii_uppercase());
+    has_lower != has_upper
+}
+
+/// An account as a verb is told it: an address, `dev:N`, or the name or label of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// An account that needs no looking up.
+    Party {
+        /// Which.
+        party: Party,
+        /// Whether it is an address without a checksum.
+        unchecked: bool,
+    },
+    /// A wallet's name, or a label.
+    Name(String),
+}
+
+impl FromStr for Who {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(AddressError::Form(String::new()));
+        }
+        if !text.starts_with("0x") && !text.starts_with("dev:") {
+            return Ok(Self::Name(text.chars().take(80).collect()));
+        }
+        let party: Party = text.parse()?;
+        let unchecked = matches!(party, Party::Address(_)) && is_unchecked(text);
+        Ok(Self::Party { party, unchecked })
+    }
+}
+
 fn parse_dev(number: &str) -> Result<u32, AddressError> {
     let parsed = number.parse::<u32>().ok();
     parsed

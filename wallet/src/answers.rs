@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use chain::{BlockHash, TxHash};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -17,7 +17,11 @@ pub struct Status {
     /// What transactions are signed for.
     pub chain_id: u64,
     /// The network's name.
+    #[serde(deserialize_with = "one_line")]
     pub network: String,
+    /// The network's first block, which commits to all its rules.
+    #[serde(deserialize_with = "text")]
+    pub genesis: BlockHash,
     /// Whether the network is a throw-away one, on which well-known keys may be used.
     #[serde(default)]
     pub dev: bool,
@@ -114,6 +118,123 @@ pub enum TransactionStatus {
     Pending,
     /// Only in a block off the best chain.
     Side,
+}
+
+/// What a transaction says: more of `GET /v1/transactions/{hash}`, for who wants to replace it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TransactionDetails {
+    /// Where it is.
+    pub status: TransactionStatus,
+    /// The block it is in, if any.
+    #[serde(default)]
+    pub block: Option<Inclusion>,
+    /// Who signed it.
+    #[serde(deserialize_with = "text")]
+    pub from: Address,
+    /// Who is paid or called; nobody where a contract is made.
+    #[serde(default, deserialize_with = "optional_text")]
+    pub to: Option<Address>,
+    /// Its number among the sender's transactions.
+    pub nonce: u64,
+    /// Wei paid.
+    #[serde(deserialize_with = "text")]
+    pub value: u128,
+    /// Gas it may use.
+    pub gas_limit: u64,
+    /// The most it pays for a unit of gas, in wei.
+    #[serde(deserialize_with = "text")]
+    pub max_fee: u128,
+    /// The most of that which goes to the miner, in wei.
+    #[serde(deserialize_with = "text")]
+    pub priority_fee: u128,
+    /// Call data, in hex.
+    #[serde(deserialize_with = "text")]
+    pub input: Bytes,
+}
+
+/// `GET /v1/fees`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Fees {
+    /// What to pay, by how soon.
+    pub estimates: Vec<FeeEstimate>,
+}
+
+/// What to pay to be mined within so many blocks.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FeeEstimate {
+    /// Blocks.
+    pub blocks: u64,
+    /// The most to pay for a unit of gas, in wei.
+    #[serde(deserialize_with = "text")]
+    pub max_fee: u128,
+    /// The miner's part of it, in wei.
+    #[serde(deserialize_with = "text")]
+    pub tip: u128,
+}
+
+/// `GET /v1/accounts/{address}/transactions`
+#[derive(Clone, Debug, Deserialize)]
+pub struct History {
+    /// The account's transactions, newest first.
+    pub transactions: Vec<HistoryEntry>,
+    /// Where the next page begins, if there is one.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    /// The block it was read at.
+    pub head: Head,
+}
+
+/// A mined transaction as one of its accounts sees it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct HistoryEntry {
+    /// Its hash.
+    #[serde(deserialize_with = "text")]
+    pub hash: TxHash,
+    /// The block it is in.
+    pub block: Head,
+    /// Its place in the block.
+    pub index: u64,
+    /// Who signed it.
+    #[serde(deserialize_with = "text")]
+    pub from: Address,
+    /// Who was paid or called.
+    #[serde(default, deserialize_with = "optional_text")]
+    pub to: Option<Address>,
+    /// Wei paid.
+    #[serde(deserialize_with = "text")]
+    pub value: u128,
+    /// Wei that its gas cost.
+    #[serde(deserialize_with = "text")]
+    pub fee: u128,
+    /// Its number among the sender's transactions.
+    pub nonce: u64,
+    /// Whether it came in or went out.
+    pub direction: Direction,
+    /// Whether it did what it was to do.
+    pub status: Outcome,
+}
+
+/// Which way money went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// To the account.
+    In,
+    /// From the account.
+    Out,
+    /// Both.
+    #[serde(rename = "self")]
+    Own,
+}
+
+/// What became of a mined transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It took effect.
+    Success,
+    /// It was undone, and its gas paid.
+    Failed,
 }
 
 /// The block that a transaction is in.

@@ -10,7 +10,9 @@ use chain::TxHash;
 use serde::de::DeserializeOwned;
 use ureq::{Agent, Body, http::Response};
 
-use crate::answers::{Account, Problem, Status, Submitted, Transaction, printable};
+use crate::answers::{
+    Account, Fees, History, Problem, Status, Submitted, Transaction, TransactionDetails, printable,
+};
 
 /// Seconds until an unanswered request is given up.
 pub const TIMEOUT_SECS: u64 = 10;
@@ -72,6 +74,26 @@ pub enum ClientError {
     /// The node says no.
     #[error("{0}")]
     Problem(Problem),
+}
+
+/// That something is not there is an answer too.
+fn found<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Ok(thing) => Ok(Some(thing)),
+        Err(ClientError::Problem(problem)) if problem.status == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A text as part of a query (RFC 3986).
+fn escape(text: &str) -> String {
+    let keep = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    text.bytes()
+        .map(|byte| match keep(&byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 impl Client {
@@ -140,11 +162,34 @@ impl Client {
 
     /// A transaction, wherever it is; `None` if the node does not know it.
     pub fn transaction(&self, hash: TxHash) -> Result<Option<Transaction>, ClientError> {
-        match self.get(&format!("/v1/transactions/{hash}")) {
-            Ok(transaction) => Ok(Some(transaction)),
-            Err(ClientError::Problem(problem)) if problem.status == 404 => Ok(None),
-            Err(error) => Err(error),
-        }
+        found(self.get(&format!("/v1/transactions/{hash}")))
+    }
+
+    /// What a transaction says; `None` if the node does not know it.
+    pub fn transaction_details(
+        &self,
+        hash: TxHash,
+    ) -> Result<Option<TransactionDetails>, ClientError> {
+        found(self.get(&format!("/v1/transactions/{hash}")))
+    }
+
+    /// What to pay; `None` if the node does not estimate it.
+    pub fn fees(&self) -> Result<Option<Fees>, ClientError> {
+        found(self.get("/v1/fees"))
+    }
+
+    /// A page of an account's transactions; `None` if the node does not keep them.
+    pub fn history(
+        &self,
+        address: Address,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<History>, ClientError> {
+        let path = format!("/v1/accounts/{address}/transactions?limit={limit}");
+        found(match cursor {
+            Some(cursor) => self.get(&format!("{path}&cursor={}", escape(cursor))),
+            None => self.get(&path),
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

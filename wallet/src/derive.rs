@@ -48,6 +48,16 @@ pub enum KeyError {
     OutOfRange,
 }
 
+impl From<bip39::Error> for KeyError {
+    fn from(error: bip39::Error) -> Self {
+        match error {
+            bip39::Error::UnknownWord(index) => Self::Word(index + 1),
+            bip39::Error::BadWordCount(count) => Self::WordCount(count),
+            _ => Self::Checksum,
+        }
+    }
+}
+
 /// The key of development account `n`: [`DEV_WORDS`] at m/44'/60'/0'/0/n. Not a secret.
 ///
 /// # Panics
@@ -99,11 +109,7 @@ impl fmt::Debug for Key {
 impl Seed {
     /// BIP-39: the seed of English words, and a passphrase, ordinarily empty.
     pub fn from_words(words: &str, passphrase: &str) -> Result<Self, KeyError> {
-        let mnemonic = Mnemonic::parse(words).map_err(|error| match error {
-            bip39::Error::UnknownWord(index) => KeyError::Word(index + 1),
-            bip39::Error::BadWordCount(count) => KeyError::WordCount(count),
-            _ => KeyError::Checksum,
-        })?;
+        let mnemonic = Mnemonic::parse(words)?;
         Ok(Self(Zeroizing::new(mnemonic.to_seed(passphrase))))
     }
 

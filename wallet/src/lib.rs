@@ -9,12 +9,25 @@
 pub mod address;
 pub mod amount;
 pub mod answers;
+pub mod book;
 pub mod client;
+pub mod console;
 pub mod derive;
+pub mod files;
+pub mod guard;
+pub mod journal;
+pub mod keystore;
+pub mod message;
+pub mod offline;
+pub mod sealed;
 pub mod sign;
+pub mod store;
 pub mod verbs;
+pub mod words;
 
 pub use address::Party;
 pub use amount::Amount;
 pub use client::Client;
 pub use derive::{Key, dev_key};
+pub use keystore::Keystore;
+pub use words::Words;

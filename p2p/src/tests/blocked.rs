@@ -80,3 +80,25 @@ async fn pings_are_told() {
     assert_eq!(one.pinged().await, to_two);
     assert_eq!(two.pinged().await, to_one);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_in_again_is_dialled_even_where_peers_enough_were_reached() {
+    let mut one = node(|config| config.wanted_peers = 0).await;
+    let mut three = node(|config| config.wanted_peers = 0).await;
+    let address = one.address("/tcp/");
+    let mut two = node(|config| {
+        config.bootnodes = vec![address];
+        config.wanted_peers = 1;
+    })
+    .await;
+    let (to_one, _) = (two.connected().await, one.connected().await);
+    two.block(&[&one]);
+    assert_eq!(two.disconnected().await, to_one);
+    one.disconnected().await;
+    two.tell(Command::Dial(three.host_and_port()));
+    two.connected().await;
+    three.connected().await;
+    two.block(&[]);
+    two.connected().await;
+    one.connected().await;
+}
