@@ -316,15 +316,16 @@ fn describe_difficulty(made: &Value) -> String {
     let (before, after) = (&made["difficulty_before"], &made["difficulty_after"]);
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let change = if before["bits"] == after["bits"] {
-        format!(
-            "difficulty unchanged at {} hashes a block",
-            text(&after["hashes"])
-        )
+        let (hashes, bits) = (text(&after["hashes"]), text(&after["bits"]));
+        format!("difficulty unchanged at {hashes} hashes a block (bits {bits})")
     } else {
         let (from, to) = (text(&before["hashes"]), text(&after["hashes"]));
-        format!("difficulty {from} -> {to} hashes a block")
+        let bits = (text(&before["bits"]), text(&after["bits"]));
+        format!(
+            "difficulty {from} -> {to} hashes a block (bits {} -> {})",
+            bits.0, bits.1
+        )
     };
-    let bits = format!("bits {} -> {}", text(&before["bits"]), text(&after["bits"]));
     let seconds = |difficulty: &Value| {
         let ms = difficulty["expected_ms"].as_u64();
         ms.map(|ms| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100))
@@ -336,7 +337,7 @@ fn describe_difficulty(made: &Value) -> String {
         }
         _ => String::new(),
     };
-    format!("{change} ({bits}){next}\n")
+    format!("{change}{next}\n")
 }
 
 #[cfg(test)]
