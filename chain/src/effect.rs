@@ -96,6 +96,8 @@ pub enum Input {
         /// The transaction.
         transaction: CheckedTransaction,
     },
+    /// The pool's journal, as the store had it when the node was opened.
+    Journal(Vec<CheckedTransaction>),
     /// A peer's request.
     Request {
         /// Who asks.

@@ -78,5 +78,8 @@ mod node_rules;
 mod node_store;
 mod node_sync;
 mod pool;
+mod pool_attacks;
+mod pool_laws;
+mod pool_model;
 mod spec;
 mod vectors;

@@ -125,6 +125,18 @@ fn first_batch(genesis: &Block) -> Batch {
     batch
 }
 
+/// Some transaction, signed by whomever the bytes happen to be signed by.
+fn transaction(nonce: u64) -> CheckedTransaction {
+    let transaction = TxLegacy {
+        chain_id: Some(1),
+        nonce,
+        ..TxLegacy::default()
+    };
+    let one = U256::from(1);
+    let signed = transaction.into_signed(Signature::new(one, one, false));
+    CheckedTransaction::check(&TxEnvelope::from(signed).encoded_2718(), 1).unwrap()
+}
+
 /// Where a test gets its stores from: an empty one, and the same one opened again.
 trait Bench {
     type Store: Store;
