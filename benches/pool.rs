@@ -3,6 +3,7 @@
 //! `cargo bench -p lignum-chain --bench pool`. Each line is the median of several runs, in CPU time
 //! of this thread where the system tells it (Linux), else in wall time.
 #![allow(
+    clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
     dead_code,
@@ -18,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_consensus::{TxEip1559, TxLegacy};
+use alloy_consensus::{TxEip1559, TxLegacy, TypedTransaction};
 use chain::{
     Account, Address, CheckedTransaction, Time, U256,
     params::{POOL_COUNT_MAX, TEMPLATE_CANDIDATES_MAX},
@@ -44,8 +45,10 @@ enum Spread {
     Ten,
     /// A sender for each.
     One,
+    /// A sender for each; every second one is of the old type, with a gas price alone.
+    Legacy,
     /// A sender for each; every second one promises a high priority fee that its max fee holds
-    /// down, so that a search for the best by priority fee passes over it.
+    /// down, near the base fee at which this changes, so that a search passes over many.
     Held,
 }
 
@@ -58,36 +61,47 @@ fn mixed(number: u64) -> u128 {
 fn transactions(spread: Spread, count: usize) -> Vec<CheckedTransaction> {
     let senders = match spread {
         Spread::Ten => count / 10,
-        Spread::One | Spread::Held => count,
+        Spread::One | Spread::Legacy | Spread::Held => count,
     };
     let wallets: Vec<_> = (0..senders as u64).map(Wallet::new).collect();
     let make = |number: usize| {
         let (wallet, nonce) = (&wallets[number % senders], (number / senders) as u64);
         let tip = GWEI / 10 + mixed(number as u64) * 100;
-        if matches!(spread, Spread::Held) && number.is_multiple_of(2) {
-            let bytes = wallet.sign_bytes(TxLegacy {
-                chain_id: Some(1338),
-                nonce,
-                gas_limit: 21_000,
-                gas_price: 7 * GWEI + tip / 2,
-                to: Address::ZERO.into(),
-                value: U256::from(1),
-                ..TxLegacy::default()
-            });
-            return CheckedTransaction::check(&bytes, 1338).unwrap();
-        }
-        wallet.sign(TxEip1559 {
-            chain_id: 1338,
-            nonce,
-            gas_limit: 21_000,
-            max_fee_per_gas: 20 * GWEI,
-            max_priority_fee_per_gas: tip,
-            to: Address::ZERO.into(),
-            value: U256::from(1),
-            ..TxEip1559::default()
-        })
+        let fees = match (spread, number.is_multiple_of(2)) {
+            (Spread::Legacy, true) => (7 * GWEI + tip / 2, None),
+            (Spread::Held, true) => (7 * GWEI + tip, Some(tip + 5 * GWEI / 2)),
+            (Spread::Held, false) => (8 * GWEI + tip, Some(tip)),
+            _ => (20 * GWEI, Some(tip)),
+        };
+        let bytes = wallet.sign_bytes(envelope(nonce, fees));
+        CheckedTransaction::check(&bytes, 1338).unwrap()
     };
     (0..count).map(make).collect()
+}
+
+fn envelope(nonce: u64, (max_fee, tip): (u128, Option<u128>)) -> TypedTransaction {
+    let (chain_id, gas_limit, to) = (1338, 21_000, Address::ZERO.into());
+    match tip {
+        Some(tip) => TypedTransaction::Eip1559(TxEip1559 {
+            chain_id,
+            nonce,
+            gas_limit,
+            max_fee_per_gas: max_fee,
+            max_priority_fee_per_gas: tip,
+            to,
+            value: U256::from(1),
+            ..TxEip1559::default()
+        }),
+        None => TypedTransaction::Legacy(TxLegacy {
+            chain_id: Some(chain_id),
+            nonce,
+            gas_limit,
+            gas_price: max_fee,
+            to,
+            value: U256::from(1),
+            ..TxLegacy::default()
+        }),
+    }
 }
 
 fn rich(nonce: u64) -> Account {
@@ -112,6 +126,8 @@ fn filled(transactions: &[CheckedTransaction]) -> Pool {
 
 /// Nanoseconds of CPU that this thread has used.
 fn cpu_ns() -> Option<u64> {
+    // The system counts up to the last time that the thread was put aside.
+    std::thread::sleep(Duration::from_micros(50));
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok()
 }
@@ -169,19 +185,12 @@ fn admissions(all: &[CheckedTransaction]) {
             count,
         );
     }
-    let newcomers: Vec<_> = (0..2_000_u64)
-        .map(|number| {
-            let tip = 5 * GWEI + u128::from(number) * GWEI;
-            Wallet::new(1_000_000 + number).sign(TxEip1559 {
-                chain_id: 1338,
-                gas_limit: 21_000,
-                max_fee_per_gas: 10 * tip,
-                max_priority_fee_per_gas: tip,
-                to: Address::ZERO.into(),
-                ..TxEip1559::default()
-            })
-        })
-        .collect();
+    let newcomer = |number: u64| {
+        let tip = 5 * GWEI + u128::from(number) * GWEI;
+        let bytes = Wallet::new(1_000_000 + number).sign_bytes(envelope(0, (10 * tip, Some(tip))));
+        CheckedTransaction::check(&bytes, 1338).unwrap()
+    };
+    let newcomers: Vec<_> = (0..2_000).map(newcomer).collect();
     let full = filled(all);
     let evicting = median(
         || full.clone(),
@@ -256,6 +265,8 @@ fn main() {
     selections("6,000 senders", &ten);
     let one = transactions(Spread::One, POOL_COUNT_MAX);
     selections("60,000 senders", &one);
+    let legacy = transactions(Spread::Legacy, POOL_COUNT_MAX);
+    selections("60,000 senders, half of the old type", &legacy);
     let held = transactions(Spread::Held, POOL_COUNT_MAX);
     selections("60,000 senders, every second held down", &held);
 }

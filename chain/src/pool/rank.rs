@@ -9,13 +9,23 @@
 //! of which rises along one of the sets.
 //! - Worst first is exact and lazy: the lowest of lowest terms is the lower of the two sets' first
 //!   ones. Each step costs O(log n).
-//! - Best first has to pass over those that stand high in one set but are held down by the other.
-//!   That costs O(n) at the very worst, on a template's thread and over one transaction a sender,
-//!   and nothing when a head moves. Sets kept apart by which term holds, as other pools have them,
-//!   give O(log n) there; but then the core pays for all that change sides when the base fee
-//!   moves, which a sender of thousands with one max fee could make it do with every block.
+//! - Best first takes from the set whose term is the lower one and keeps what it meets until
+//!   nothing unmet can be better. That is O(log n) a transaction where one of the fees decides for
+//!   all, so sets are kept for each power of two of the base fee at which the deciding fee changes:
+//!   at any base fee only one pair of them is mixed. To pass over many there, somebody needs a
+//!   sender for each, all with nearly the same fees; and then it is at most O(n), on a template's
+//!   thread.
+//!
+//! Other pools keep sets apart by which fee decides. That is O(log n) at any time, but all that
+//! change sides have to be moved when the base fee does, by the core and with every block, and
+//! senders of thousands with one max fee decide how many that are. Here a new base fee costs
+//! nothing, and a template may ask for any.
 
-use std::{cmp::Reverse, collections::BTreeSet, iter::Peekable};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    iter::Peekable,
+};
 
 use alloy_primitives::Address;
 
@@ -51,24 +61,26 @@ impl Rank {
     }
 
     fn by_max_fee(entry: &Entry) -> Self {
-        let rank = Self::by_tip(entry);
+        Self::by_tip(entry).in_the_other_set()
+    }
+
+    /// As high as the priority fee lets it stand. For the set by priority fee.
+    fn term_of_tip(&self, base_fee: u64) -> Ranked {
+        self.ranked(self.fee.saturating_add(u128::from(base_fee)))
+    }
+
+    /// As high as the max fee lets it stand. For the set by max fee.
+    fn term_of_max_fee(&self) -> Ranked {
+        self.ranked(self.fee)
+    }
+
+    /// The same transaction in the other set.
+    fn in_the_other_set(&self) -> Self {
         Self {
-            fee: rank.other,
-            other: rank.fee,
-            ..rank
+            fee: self.other,
+            other: self.fee,
+            ..*self
         }
-    }
-
-    /// Its place in the order, if the priority fee holds its price down. For the set by tip.
-    fn held_by_tip(&self, base_fee: u64) -> Option<Ranked> {
-        let paid = self.fee.saturating_add(u128::from(base_fee));
-        (paid <= self.other).then(|| self.ranked(paid))
-    }
-
-    /// Its place in the order, if the max fee holds its price down. For the set by max fee.
-    fn held_by_max_fee(&self, base_fee: u64) -> Option<Ranked> {
-        let paid = self.other.saturating_add(u128::from(base_fee));
-        (self.fee < paid).then(|| self.ranked(self.fee))
     }
 
     fn ranked(&self, price: u128) -> Ranked {
@@ -130,21 +142,25 @@ impl Ranks {
         let mut by_max_fee = self.by_max_fee.iter().peekable();
         std::iter::from_fn(move || {
             loop {
-                let low = by_tip.peek().map(|rank| {
-                    let paid = rank.fee.saturating_add(u128::from(base_fee));
-                    rank.ranked(paid)
-                });
-                let capped = by_max_fee.peek().map(|rank| rank.ranked(rank.fee));
-                // What is held down by its other fee has been met there already.
-                let found = match (low, capped) {
-                    (Some(low), Some(capped)) if capped < low => {
-                        by_max_fee.next()?.held_by_max_fee(base_fee)
-                    }
-                    (Some(_), _) => by_tip.next()?.held_by_tip(base_fee),
-                    (None, _) => by_max_fee.next()?.held_by_max_fee(base_fee),
+                let tip = by_tip.peek().map(|rank| rank.term_of_tip(base_fee));
+                let max_fee = by_max_fee.peek().map(|rank| rank.term_of_max_fee());
+                // The higher of its two terms is met later, and is not its place.
+                let is_capped = match (tip, max_fee) {
+                    (Some(tip), Some(max_fee)) => max_fee < tip,
+                    (tip, _) => tip.is_none(),
                 };
-                if found.is_some() {
-                    return found;
+                if is_capped {
+                    let rank = by_max_fee.next()?;
+                    let place = rank.term_of_max_fee();
+                    if place < rank.in_the_other_set().term_of_tip(base_fee) {
+                        return Some(place);
+                    }
+                } else {
+                    let rank = by_tip.next()?;
+                    let place = rank.term_of_tip(base_fee);
+                    if place <= rank.in_the_other_set().term_of_max_fee() {
+                        return Some(place);
+                    }
                 }
             }
         })
@@ -154,9 +170,14 @@ impl Ranks {
 /// Sets of the pool's snapshots: a copy is a pointer.
 type SharedRanks = rpds::RedBlackTreeSetSync<Rank>;
 
-/// The first pending transaction of each sender, to be had from the best downwards.
+/// The first pending transaction of each sender, to be had from the best downwards: apart by the
+/// number of bits of the base fee at which the max fee begins to decide.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heads {
+pub(super) struct Heads(BTreeMap<u32, Alike>);
+
+/// Heads of which mostly the same fee decides.
+#[derive(Clone, Debug, Default)]
+struct Alike {
     by_tip: SharedRanks,
     by_max_fee: SharedRanks,
 }
@@ -164,34 +185,69 @@ pub(super) struct Heads {
 impl Heads {
     /// Adds an entry.
     pub(super) fn insert(&mut self, entry: &Entry) {
-        self.by_tip.insert_mut(Rank::by_tip(entry));
-        self.by_max_fee.insert_mut(Rank::by_max_fee(entry));
+        let alike = self.0.entry(bits(entry)).or_default();
+        alike.by_tip.insert_mut(Rank::by_tip(entry));
+        alike.by_max_fee.insert_mut(Rank::by_max_fee(entry));
     }
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, entry: &Entry) {
-        self.by_tip.remove_mut(&Rank::by_tip(entry));
-        self.by_max_fee.remove_mut(&Rank::by_max_fee(entry));
+        let alike = self.0.entry(bits(entry)).or_default();
+        alike.by_tip.remove_mut(&Rank::by_tip(entry));
+        alike.by_max_fee.remove_mut(&Rank::by_max_fee(entry));
+        if alike.by_tip.is_empty() {
+            self.0.remove(&bits(entry));
+        }
     }
 
     /// Each that can pay the base fee once, the best first.
     pub(super) fn best_first(&self, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
-        let by_tip = self.by_tip.iter().rev();
-        let mut by_tip = by_tip
-            .filter_map(move |rank| rank.held_by_tip(base_fee))
-            .peekable();
-        let by_max_fee = self.by_max_fee.iter().rev();
-        let mut by_max_fee = by_max_fee
-            .take_while(move |rank| rank.fee >= u128::from(base_fee))
-            .filter_map(move |rank| rank.held_by_max_fee(base_fee))
-            .peekable();
-        std::iter::from_fn(move || {
-            if by_tip.peek() >= by_max_fee.peek() {
-                by_tip.next()
-            } else {
-                by_max_fee.next()
+        let all = self.0.values().map(|alike| alike.best_first(base_fee));
+        let mut all: Vec<_> = all.collect();
+        let next = move || {
+            let best = (0..all.len()).max_by_key(|at| all[*at].peek().copied());
+            all[best?].next()
+        };
+        std::iter::from_fn(next).peekable()
+    }
+}
+
+fn bits(entry: &Entry) -> u32 {
+    let transaction = &entry.transaction;
+    let above = transaction
+        .max_fee()
+        .saturating_sub(transaction.priority_fee());
+    u128::BITS.saturating_sub(above.leading_zeros())
+}
+
+impl Alike {
+    /// Each that can pay the base fee once, the best first.
+    fn best_first(&self, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
+        let mut by_tip = self.by_tip.iter().rev().peekable();
+        let mut by_max_fee = self.by_max_fee.iter().rev().peekable();
+        let mut met = BinaryHeap::new();
+        let next = move || loop {
+            let tip = by_tip.peek().map(|rank| rank.term_of_tip(base_fee));
+            let max_fee = by_max_fee.peek().map(|rank| rank.term_of_max_fee());
+            // What has been met in neither set is not above the lower of the two terms.
+            let Some(bound) = tip.zip(max_fee).map(|(tip, max_fee)| tip.min(max_fee)) else {
+                return met.pop();
+            };
+            if met.peek().is_some_and(|best| *best >= bound) {
+                return met.pop();
             }
-        })
-        .peekable()
+            let (rank, others, found) = if tip <= max_fee {
+                let rank = by_tip.next()?;
+                (rank, by_max_fee.peek()?, rank.term_of_tip(base_fee))
+            } else {
+                let rank = by_max_fee.next()?;
+                (rank, by_tip.peek()?, rank.term_of_max_fee())
+            };
+            let price = price(rank.fee.max(rank.other), rank.fee.min(rank.other), base_fee);
+            if rank.in_the_other_set() <= **others && price >= u128::from(base_fee) {
+                met.push(Ranked { price, ..found });
+            }
+        };
+        std::iter::from_fn(next).peekable()
     }
 }
