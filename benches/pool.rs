@@ -165,7 +165,7 @@ fn show(name: &str, time: Duration, count: usize) {
 fn admissions(all: &[CheckedTransaction]) {
     let count = all.len();
     let plain = median(Pool::default, |pool| {
-        all.iter().for_each(|tx| take(pool, tx))
+        all.iter().for_each(|tx| take(pool, tx));
     });
     show("admission of 60,000 from 6,000 senders", plain, count);
     for every in [64, 1] {
@@ -194,7 +194,9 @@ fn admissions(all: &[CheckedTransaction]) {
     let full = filled(all);
     let evicting = median(
         || full.clone(),
-        |pool| newcomers.iter().for_each(|tx| take(pool, tx)),
+        |pool| {
+            newcomers.iter().for_each(|tx| take(pool, tx));
+        },
     );
     show(
         "admission into a full pool, one evicted each",

@@ -214,7 +214,7 @@ pub enum Event {
         /// Its hash.
         hash: TxHash,
     },
-    /// The pool took transactions back that a reorg had undone.
+    /// The pool took transactions back that a reorg had undone, or that its journal had kept.
     Returned {
         /// Their hashes.
         transactions: Arc<Vec<TxHash>>,

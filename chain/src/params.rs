@@ -141,6 +141,8 @@ pub const POOL_BUMP_PERCENT: u64 = 10;
 pub const POOL_PENDING_SECS: u64 = 24 * 3_600;
 /// Seconds after which a transaction that waits for a nonce or for funds is given up.
 pub const POOL_QUEUED_SECS: u64 = 3 * 3_600;
+/// A pool with less than this part (one in …) of its room left has a least fee.
+pub const POOL_ROOM_DIVISOR: usize = 4;
 /// Seconds in which the least fee that a nearly full pool takes falls to half.
 pub const POOL_FLOOR_HALF_LIFE_SECS: u64 = 600;
 /// Senders whose expired transactions are given up in one step.

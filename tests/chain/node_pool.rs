@@ -163,7 +163,7 @@ fn the_journal_of_the_pool() {
 }
 
 /// What can happen to a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Op {
     Pay {
         who: usize,

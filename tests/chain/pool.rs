@@ -145,6 +145,40 @@ fn m4_replacements() {
     refused(&max_fee, code, &["10900000000", "11000000000"]);
 }
 
+/// M4: what a replacement must reach is rounded up, and even a fee of nothing rises.
+#[test]
+fn m4_the_bump_rounds_up() {
+    let (mut pool, wallet, rich) = (Pool::default(), Wallet::new(1), account(0, LGN));
+    let mut with = |tip: u128| {
+        let mut tx = transfer(0, Address::ZERO, 1);
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (10 * GWEI + 2 * tip, tip);
+        pool.insert(&wallet.sign(tx), Some(&rich), &CONTEXT, Source::Peer)
+    };
+    with(0).unwrap();
+    let (nonce, want, got) = (0, 11 * GWEI, 10 * GWEI + 2);
+    assert_eq!(with(1), Err(PoolError::Underpriced { nonce, want, got }));
+    with(GWEI + 1).unwrap();
+    let (want, got) = (13_200_000_003, 13_200_000_002);
+    assert_eq!(
+        with(GWEI * 16 / 10 + 1),
+        Err(PoolError::Underpriced { nonce, want, got })
+    );
+    // The tip of an old one that had none need only be more than nothing.
+    let mut pool = Pool::default();
+    let mut with = |max_fee: u128, tip: u128| {
+        let mut tx = transfer(0, Address::ZERO, 1);
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (max_fee, tip);
+        pool.insert(&wallet.sign(tx), Some(&rich), &CONTEXT, Source::Peer)
+    };
+    with(10 * GWEI, 0).unwrap();
+    let (want, got) = (1, 0);
+    assert_eq!(
+        with(11 * GWEI, 0),
+        Err(PoolError::Underpriced { nonce, want, got })
+    );
+    with(11 * GWEI, 1).unwrap();
+}
+
 /// M1: a full pool lets go of the worst paying tail, and refuses what pays no more.
 #[test]
 fn m1_a_full_pool() {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What can happen to a pool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Op {
     Insert {
         sender: usize,

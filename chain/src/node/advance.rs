@@ -173,7 +173,9 @@ impl<E: Execution> Node<E> {
             let changes = self.states.changes_of(*id, &self.forest, step.db)?;
             touched.extend(changes.accounts.iter().map(|change| change.address));
         }
-        let places = self.places(redone);
+        // Nobody asks for them while a node with an empty pool catches up.
+        let is_asked = !undone.is_empty() || !self.pool.is_empty();
+        let places = self.places(if is_asked { redone } else { &[] });
         let mined = |hash: &TxHash| places.get(hash).copied();
         for address in touched {
             let address = address.into();

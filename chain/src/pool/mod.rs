@@ -84,7 +84,7 @@ pub enum Source {
     User,
     /// A block that a reorg undid. Perhaps nobody else has it, and it had been good enough.
     Reorg,
-    /// The journal.
+    /// The journal. How long it has waited begins anew.
     Journal,
 }
 
@@ -128,6 +128,11 @@ impl Pool {
         Arc::clone(&self.shared)
     }
 
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty()
+    }
+
     /// What is to be written to the journal since this was last asked.
     pub fn take_journal(&mut self) -> JournalChanges {
         std::mem::take(&mut self.journal)
@@ -144,7 +149,7 @@ impl Pool {
         let (sender, hash) = (transaction.sender(), transaction.hash());
         let entry = self.entry(transaction, context, source);
         let arrival = entry.arrival;
-        let (queue, replaced) = self.shared.admit(entry.clone(), account, context, source)?;
+        let (queue, replaced) = self.shared.admit(entry, account, context, source)?;
         if source.is_new() {
             self.check_floor(transaction, context)?;
         }

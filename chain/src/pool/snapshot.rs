@@ -16,7 +16,9 @@ use super::{
     room::Floor,
 };
 use crate::{
-    execution::Account, hash::TxHash, params::TEMPLATE_CANDIDATES_MAX,
+    execution::Account,
+    hash::TxHash,
+    params::{POOL_ROOM_DIVISOR, TEMPLATE_CANDIDATES_MAX},
     transaction::CheckedTransaction,
 };
 
@@ -168,7 +170,8 @@ impl PoolSnapshot {
     /// The least effective priority fee that is taken at a time, in wei per gas: above 0 after
     /// better paying transactions have pushed out others, and as long as the pool is nearly full.
     pub fn floor(&self, now_ms: u64) -> u128 {
-        let is_full = |got: usize, limit: usize| got >= limit.saturating_sub(limit / 4);
+        let is_full =
+            |got: usize, limit: usize| got >= limit.saturating_sub(limit / POOL_ROOM_DIVISOR);
         let is_tight =
             is_full(self.len(), self.limits.count) || is_full(self.bytes, self.limits.bytes);
         if is_tight { self.floor.at(now_ms) } else { 0 }
