@@ -141,6 +141,38 @@ fn pool_of_two(shelter: &Wallet) -> Pool {
     pool
 }
 
+/// M1: promises behind a poor beginning set no floor and make no room dear: nobody would ever have
+/// to keep them.
+#[test]
+fn m1_sheltered_promises_count_for_nothing() {
+    let mut pool = pool(4);
+    let (liar, promise) = (Wallet::new(1), 1_000_000 * GWEI);
+    take(&mut pool, &paying(&liar, 0, GWEI, 1)).unwrap();
+    for nonce in 1..4 {
+        take(&mut pool, &paying(&liar, nonce, promise, 1)).unwrap();
+    }
+    take(&mut pool, &paying(&Wallet::new(2), 0, 2 * GWEI, 1)).unwrap();
+    assert_eq!(pool.snapshot().of(&liar.address).count(), 3);
+    let floor = pool.snapshot().floor(CONTEXT.now.monotonic_ms);
+    assert_eq!(
+        floor,
+        11 * GWEI / 10,
+        "a tenth more than the beginning paid"
+    );
+    take(&mut pool, &paying(&Wallet::new(3), 0, 2 * GWEI, 1)).unwrap();
+    // By bytes: the room of two of them for hardly more than they would have paid.
+    let size = paying(&liar, 0, GWEI, 1).bytes().len();
+    let promised = paying(&liar, 1, promise, 1).bytes().len();
+    let (count, bytes) = (usize::MAX, size + 3 * promised);
+    let mut pool = Pool::new(PoolLimits { count, bytes });
+    take(&mut pool, &paying(&liar, 0, GWEI, 1)).unwrap();
+    for nonce in 1..4 {
+        take(&mut pool, &paying(&liar, nonce, promise, 1)).unwrap();
+    }
+    take(&mut pool, &heavy(&Wallet::new(2), 0, 3 * GWEI, size)).unwrap();
+    assert!(pool.snapshot().of(&liar.address).count() <= 2);
+}
+
 /// M1: a large newcomer does not drive out many small ones for the price of a few.
 #[test]
 fn m1_a_large_newcomer_pays_for_the_room() {

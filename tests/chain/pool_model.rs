@@ -215,7 +215,8 @@ impl Model {
         let base_fee = self.context.base_fee;
         let find = |list: &[Item]| list.iter().find(|item| item.arrival == arrival).cloned();
         let new = find(&self.list).unwrap();
-        let mut victims: Vec<Item> = Vec::new();
+        // Each with what it is worth behind the one for whose sake it goes.
+        let mut victims: Vec<(Item, u128)> = Vec::new();
         while self.list.len() > self.limits.count || self.bytes() > self.limits.bytes {
             let worst = self.worst(self.list.iter()).unwrap();
             let tail = self.of(worst.tx.sender()).pop().unwrap();
@@ -231,19 +232,19 @@ impl Model {
                 return Err(PoolError::Full { want, got });
             }
             self.list.retain(|item| item.arrival != tail.arrival);
-            victims.push(tail);
+            victims.push((tail, worst.tip(base_fee)));
         }
-        let sure = |item: &Item| U256::from(item.tip(base_fee)) * U256::from(item.tx.gas_min());
+        let sure = |item: &Item, tip: u128| U256::from(tip) * U256::from(item.tx.gas_min());
         let rivals = victims
             .iter()
-            .filter(|item| item.is_pending == new.is_pending);
-        let want = rivals.fold(U256::ZERO, |sum, item| sum + sure(item));
-        let (count, got) = (victims.len(), sure(&new));
+            .filter(|(item, _)| item.is_pending == new.is_pending);
+        let want = rivals.fold(U256::ZERO, |sum, (item, tip)| sum + sure(item, *tip));
+        let (count, got) = (victims.len(), sure(&new, new.tip(base_fee)));
         if count > 1 && got < want {
             return Err(PoolError::Displaces { count, want, got });
         }
-        let pending = victims.iter().filter(|item| item.is_pending);
-        if let Some(tip) = pending.map(|item| item.tip(base_fee)).max() {
+        let pending = victims.iter().filter(|(item, _)| item.is_pending);
+        if let Some(tip) = pending.map(|(_, tip)| *tip).max() {
             let tenth = (tip / 10 + u128::from(tip % 10 != 0)).max(1);
             if tip + tenth >= self.decayed() {
                 self.floor = (tip + tenth, self.now_ms());
@@ -252,7 +253,7 @@ impl Model {
         let floor = self.decayed();
         let gone = victims.iter();
         self.gone
-            .extend(gone.map(|item| (item.tx.hash(), Reason::Evicted { floor })));
+            .extend(gone.map(|(item, _)| (item.tx.hash(), Reason::Evicted { floor })));
         Ok(())
     }
 

@@ -9,12 +9,12 @@
 //! of which rises along one of the sets.
 //! - Worst first is exact and lazy: the lowest of lowest terms is the lower of the two sets' first
 //!   ones. Each step costs O(log n).
-//! - Best first takes from the set whose term is the lower one and keeps what it meets until
-//!   nothing unmet can be better. That is O(log n) a transaction where one of the fees decides for
-//!   all, so sets are kept for each power of two of the base fee at which the deciding fee changes:
-//!   at any base fee only one pair of them is mixed. To pass over many there, somebody needs a
-//!   sender for each, all with nearly the same fees; and then it is at most O(n), on a template's
-//!   thread.
+//! - Best first walks down one of the sets, whichever fee decides, and keeps what it meets until
+//!   nothing unmet can be better. Which fee decides depends on where the base fee stands to max fee
+//!   - priority fee, so pairs of sets are kept apart by the number of bits of that difference: at
+//!   any base fee all pairs but one are decided by one fee alone, and cost O(log n) a transaction.
+//!   In the one that is mixed the walk may pass over some that the other fee holds down: all of
+//!   them at worst, O(n), on a template's thread, for somebody who has a funded sender for each.
 //!
 //! Other pools keep sets apart by which fee decides. That is O(log n) at any time, but all that
 //! change sides have to be moved when the base fee does, by the core and with every block, and
@@ -202,8 +202,10 @@ impl Heads {
 
     /// Each that can pay the base fee once, the best first.
     pub(super) fn best_first(&self, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
-        let all = self.0.values().map(|alike| alike.best_first(base_fee));
-        let mut all: Vec<_> = all.collect();
+        let all = self.0.iter();
+        let mut all: Vec<_> = all
+            .map(|(bits, alike)| alike.best_first(*bits, base_fee))
+            .collect();
         let next = move || {
             let best = (0..all.len()).max_by_key(|at| all[*at].peek().copied());
             all[best?].next()
@@ -212,42 +214,48 @@ impl Heads {
     }
 }
 
-fn bits(entry: &Entry) -> u32 {
-    let transaction = &entry.transaction;
-    let above = transaction
-        .max_fee()
-        .saturating_sub(transaction.priority_fee());
-    u128::BITS.saturating_sub(above.leading_zeros())
-}
-
 impl Alike {
-    /// Each that can pay the base fee once, the best first.
-    fn best_first(&self, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
-        let mut by_tip = self.by_tip.iter().rev().peekable();
-        let mut by_max_fee = self.by_max_fee.iter().rev().peekable();
+    /// The same for these.
+    fn best_first(&self, bits: u32, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
+        let is_by_tip = bits >= bits_of(u128::from(base_fee));
+        let set = if is_by_tip {
+            &self.by_tip
+        } else {
+            &self.by_max_fee
+        };
+        let mut unmet = set.iter().rev().peekable();
         let mut met = BinaryHeap::new();
         let next = move || loop {
-            let tip = by_tip.peek().map(|rank| rank.term_of_tip(base_fee));
-            let max_fee = by_max_fee.peek().map(|rank| rank.term_of_max_fee());
-            // What has been met in neither set is not above the lower of the two terms.
-            let Some(bound) = tip.zip(max_fee).map(|(tip, max_fee)| tip.min(max_fee)) else {
-                return met.pop();
+            let term = |rank: &Rank, is_by_tip| {
+                if is_by_tip {
+                    rank.term_of_tip(base_fee)
+                } else {
+                    rank.term_of_max_fee()
+                }
             };
-            if met.peek().is_some_and(|best| *best >= bound) {
+            let bound = unmet.peek().map(|rank| term(rank, is_by_tip));
+            if met.peek() >= bound.as_ref() {
                 return met.pop();
             }
-            let (rank, others, found) = if tip <= max_fee {
-                let rank = by_tip.next()?;
-                (rank, by_max_fee.peek()?, rank.term_of_tip(base_fee))
-            } else {
-                let rank = by_max_fee.next()?;
-                (rank, by_tip.peek()?, rank.term_of_max_fee())
-            };
-            let price = price(rank.fee.max(rank.other), rank.fee.min(rank.other), base_fee);
-            if rank.in_the_other_set() <= **others && price >= u128::from(base_fee) {
-                met.push(Ranked { price, ..found });
+            let rank = unmet.next()?;
+            let place = term(rank, is_by_tip).min(term(&rank.in_the_other_set(), !is_by_tip));
+            if place.price >= u128::from(base_fee) {
+                met.push(place);
             }
         };
         std::iter::from_fn(next).peekable()
     }
+}
+
+/// Bits of the base fee at which the max fee begins to decide.
+fn bits(entry: &Entry) -> u32 {
+    let (max_fee, tip) = (
+        entry.transaction.max_fee(),
+        entry.transaction.priority_fee(),
+    );
+    bits_of(max_fee.saturating_sub(tip))
+}
+
+fn bits_of(fee: u128) -> u32 {
+    u128::BITS.saturating_sub(fee.leading_zeros())
 }

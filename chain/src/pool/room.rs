@@ -32,6 +32,21 @@ impl Floor {
     }
 }
 
+/// One that has to go.
+pub(super) struct Victim {
+    entry: Entry,
+    /// What it is worth: the price of the worst one, for whose sake it goes. Its own may be higher,
+    /// but nobody would ever have to pay that with the worst one before it.
+    price: u128,
+}
+
+impl Victim {
+    /// The miner's part of its price, in wei per gas.
+    fn tip(&self, base_fee: u64) -> u128 {
+        self.price.saturating_sub(u128::from(base_fee))
+    }
+}
+
 /// Room that is still to be made.
 struct Excess {
     count: usize,
@@ -74,7 +89,7 @@ impl Pool {
         sender: Address,
         arrival: u64,
         context: &PoolContext,
-    ) -> Result<Vec<Entry>, PoolError> {
+    ) -> Result<Vec<Victim>, PoolError> {
         let (shared, base_fee) = (&self.shared, context.base_fee);
         let mut excess = Excess {
             count: shared.len().saturating_sub(shared.limits.count),
@@ -98,7 +113,8 @@ impl Pool {
                 }
                 if chosen.insert(entry.arrival) {
                     excess.without(entry);
-                    victims.push(entry.clone());
+                    let (entry, price) = (entry.clone(), worst.price);
+                    victims.push(Victim { entry, price });
                 }
                 if entry.arrival == worst.arrival.0 {
                     break;
@@ -107,7 +123,7 @@ impl Pool {
         }
         let queue = shared.entries_of(&sender).iter();
         let newcomer = queue.into_iter().find(|entry| entry.arrival == arrival);
-        check_worth(newcomer, &victims, base_fee)?;
+        newcomer.map_or(Ok(()), |entry| check_worth(entry, &victims, base_fee))?;
         Ok(victims)
     }
 
@@ -123,13 +139,14 @@ impl Pool {
     }
 
     /// Drops the victims: of each sender they are the last ones.
-    pub(super) fn evict(&mut self, victims: &[Entry], context: &PoolContext) {
+    pub(super) fn evict(&mut self, victims: &[Victim], context: &PoolContext) {
         if victims.is_empty() {
             return;
         }
         let mut counts: BTreeMap<Address, usize> = BTreeMap::new();
-        for entry in victims {
-            let count = counts.entry(entry.transaction.sender()).or_default();
+        for victim in victims {
+            let sender = victim.entry.transaction.sender();
+            let count = counts.entry(sender).or_default();
             *count = count.saturating_add(1);
         }
         for (sender, count) in counts {
@@ -138,13 +155,15 @@ impl Pool {
             queue.cut(count);
             self.put(sender, queue);
         }
-        let pending = victims.iter().filter(|entry| entry.class == Class::Pending);
-        let tips = pending.map(|entry| tip(entry, context.base_fee));
+        let pending = victims
+            .iter()
+            .filter(|victim| victim.entry.class == Class::Pending);
+        let tips = pending.map(|victim| victim.tip(context.base_fee));
         if let Some(highest) = tips.max() {
             self.raise_floor(raised(highest), context.now.monotonic_ms);
         }
         let floor = self.shared.floor.at(context.now.monotonic_ms);
-        for entry in victims {
+        for Victim { entry, .. } in victims {
             self.departed(entry, Reason::Evicted { floor }, context.now);
         }
     }
@@ -158,28 +177,22 @@ impl Pool {
     }
 }
 
-/// The miner's part of an entry's price, in wei per gas.
-fn tip(entry: &Entry, base_fee: u64) -> u128 {
-    entry.transaction.effective_tip(base_fee).unwrap_or(0)
-}
-
 /// One may take the place of one that pays less. For the room of several it must pay more than all
 /// of them together, counting the gas that each uses in any case: else one large newcomer could
 /// drive out a thousand small ones for the price of a few.
-fn check_worth(
-    newcomer: Option<&Entry>,
-    victims: &[Entry],
-    base_fee: u64,
-) -> Result<(), PoolError> {
+fn check_worth(newcomer: &Entry, victims: &[Victim], base_fee: u64) -> Result<(), PoolError> {
     let count = victims.len();
-    let Some(newcomer) = newcomer.filter(|_| count > 1) else {
+    if count <= 1 {
         return Ok(());
-    };
-    let sure =
-        |entry: &Entry| U256::from(tip(entry, base_fee)).saturating_mul(U256::from(entry.gas_min));
-    let rivals = victims.iter().filter(|entry| entry.class == newcomer.class);
-    let want = rivals.map(sure).fold(U256::ZERO, U256::saturating_add);
-    let got = sure(newcomer);
+    }
+    let sure = |tip: u128, gas: u64| U256::from(tip).saturating_mul(U256::from(gas));
+    let rivals = victims
+        .iter()
+        .filter(|victim| victim.entry.class == newcomer.class)
+        .map(|victim| sure(victim.tip(base_fee), victim.entry.gas_min));
+    let want = rivals.fold(U256::ZERO, U256::saturating_add);
+    let tip = newcomer.transaction.effective_tip(base_fee);
+    let got = sure(tip.unwrap_or(0), newcomer.gas_min);
     if got < want {
         return Err(PoolError::Displaces { count, want, got });
     }

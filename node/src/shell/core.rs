@@ -14,8 +14,8 @@ use std::{
 };
 
 use chain::{
-    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Request, Store, StoreError,
-    Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
+    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store,
+    StoreError, Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
 };
 use p2p::GossipToken;
 use state::Evm;
