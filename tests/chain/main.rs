@@ -75,6 +75,7 @@
 //! | a successor that cannot pay the base fee is a candidate | the model |
 //! | mined ones are said to be cut off | `node_pool::m7_pool_of_a_node` |
 //! | departed ones stay in the journal; undone ones do not come into it | `node_pool::m7_templates_are_valid`; `the_journal_of_the_pool` |
+//! | a later batch does not undo the journal of an earlier one | `node_pool::the_journal_in_merged_batches` alone; survived until it was written |
 //! | what comes from the journal must be covered anew | `node_pool::m7_templates_are_valid`, which found that very mistake |
 //!
 //! Not caught by the model, which had it too: the floor was once set by what a sheltered tail promised.

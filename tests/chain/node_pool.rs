@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chain::{
-    Address, BlockHash, CheckedBlock, CheckedTransaction, Execution, Input, Peer, PoolError,
-    Reader, Store, Ticket, TxHash, Verdict,
+    Address, Batch, BlockHash, CheckedBlock, CheckedTransaction, Execution, Input, MemoryStore,
+    Peer, PoolError, Reader, Store, Ticket, TxHash, Verdict,
     pool::Reason,
     template::{self, TemplateOptions},
 };
@@ -160,6 +160,27 @@ fn the_journal_of_the_pool() {
     assert_eq!(held(&shell), hashes(&[&b, &c, &d]));
     let gone = shell.node.pool().departure(&other.hash()).cloned();
     assert_eq!(gone.unwrap().reason.code(), "not_taken_back");
+}
+
+/// Several steps committed as one: the last word on a transaction holds.
+#[test]
+fn the_journal_in_merged_batches() {
+    let tx = Wallet::new(1).pay(0, Address::ZERO, 1);
+    let word = |is_kept: bool| Batch {
+        pooled: [(tx.hash(), is_kept.then(|| tx.clone()))].into(),
+        ..Batch::default()
+    };
+    for words in [[true, false], [false, true]] {
+        let (mut single, mut merged) = (MemoryStore::default(), Batch::default());
+        for is_kept in words {
+            single.commit(&word(is_kept)).unwrap();
+            merged.append(word(is_kept));
+        }
+        let mut whole = MemoryStore::default();
+        whole.commit(&merged).unwrap();
+        let held = |store: &MemoryStore| store.snapshot().unwrap().pooled().unwrap().len();
+        assert_eq!([held(&single), held(&whole)], [usize::from(words[1]); 2]);
+    }
 }
 
 /// What can happen to a node.

@@ -10,11 +10,12 @@
 //! - Worst first is exact and lazy: the lowest of lowest terms is the lower of the two sets' first
 //!   ones. Each step costs O(log n).
 //! - Best first walks down one of the sets, whichever fee decides, and keeps what it meets until
-//!   nothing unmet can be better. Which fee decides depends on where the base fee stands to max fee
-//!   - priority fee, so pairs of sets are kept apart by the number of bits of that difference: at
-//!   any base fee all pairs but one are decided by one fee alone, and cost O(log n) a transaction.
-//!   In the one that is mixed the walk may pass over some that the other fee holds down: all of
-//!   them at worst, O(n), on a template's thread, for somebody who has a funded sender for each.
+//!   nothing unmet can be better. The max fee decides where the base fee is above the difference of
+//!   max fee and priority fee, so pairs of sets are kept apart by the number of bits of that
+//!   difference. At any base fee all pairs but one are decided by one fee alone, and cost O(log n)
+//!   a transaction. In the one that is mixed the walk may pass over some that the other fee holds
+//!   down: all of them at worst, O(n), on a template's thread, for somebody who has a funded sender
+//!   for each.
 //!
 //! Other pools keep sets apart by which fee decides. That is O(log n) at any time, but all that
 //! change sides have to be moved when the base fee does, by the core and with every block, and
