@@ -23,7 +23,7 @@
 //! nothing, and a template may ask for any.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     iter::Peekable,
 };
@@ -218,7 +218,15 @@ impl Heads {
 impl Alike {
     /// The same for these.
     fn best_first(&self, bits: u32, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
-        let is_by_tip = bits >= bits_of(u128::from(base_fee));
+        let is_by_tip = match bits.cmp(&bits_of(u128::from(base_fee))) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            // Mixed: either will do, and the one that begins lower passes over fewer.
+            Ordering::Equal => {
+                let tip = self.by_tip.last().map(|rank| rank.term_of_tip(base_fee));
+                tip <= self.by_max_fee.last().map(Rank::term_of_max_fee)
+            }
+        };
         let set = if is_by_tip {
             &self.by_tip
         } else {
