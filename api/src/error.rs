@@ -98,7 +98,7 @@ impl From<PoolError> for Problem {
         let status = match &error {
             PoolError::Known(_) | PoolError::Underpriced { .. } => StatusCode::CONFLICT,
             // Not the transaction's fault: the same bytes may be taken later.
-            PoolError::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            error if error.is_for_now() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let problem = Self::new(status, error.code(), error.to_string());

@@ -96,6 +96,8 @@ pub enum Input {
         /// The transaction.
         transaction: CheckedTransaction,
     },
+    /// The pool's journal, as the store had it when the node was opened.
+    Journal(Vec<CheckedTransaction>),
     /// A peer's request.
     Request {
         /// Who asks.
@@ -212,7 +214,7 @@ pub enum Event {
         /// Its hash.
         hash: TxHash,
     },
-    /// The pool took transactions back that a reorg had undone.
+    /// The pool took transactions back that a reorg had undone, or that its journal had kept.
     Returned {
         /// Their hashes.
         transactions: Arc<Vec<TxHash>>,

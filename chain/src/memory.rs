@@ -37,6 +37,7 @@ struct Inner {
     canonical: BTreeMap<u64, BlockHash>,
     transactions: BTreeMap<TxHash, TransactionPlace>,
     head: Option<BlockId>,
+    pooled: BTreeMap<TxHash, Vec<u8>>,
 }
 
 /// The store.
@@ -73,6 +74,12 @@ impl Store for MemoryStore {
             inner.set_canonical(*height, *hash)?;
         }
         inner.head = batch.head.or(inner.head);
+        for (hash, change) in &batch.pooled {
+            match change {
+                Some(transaction) => inner.pooled.insert(*hash, transaction.bytes().to_vec()),
+                None => inner.pooled.remove(hash),
+            };
+        }
         Ok(())
     }
 
@@ -178,6 +185,10 @@ impl Reader for MemorySnapshot {
 
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
         Ok(self.0.transactions.get(hash).copied())
+    }
+
+    fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(self.0.pooled.values().cloned().collect())
     }
 
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {

@@ -122,6 +122,11 @@ impl Reader for Overlay<'_> {
         self.base.transaction(hash)
     }
 
+    /// Only what is committed: the journal is read once, when a node is opened.
+    fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.base.pooled()
+    }
+
     /// Only what is committed: nodes are opened on durable stores.
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {
         self.base.for_each_header(visit)

@@ -137,6 +137,18 @@ pub const POOL_PER_SENDER: usize = 64;
 pub const POOL_NONCE_GAP: u64 = 16;
 /// A replacement raises both fees by at least this percentage.
 pub const POOL_BUMP_PERCENT: u64 = 10;
+/// Seconds after which a transaction that could be mined is given up.
+pub const POOL_PENDING_SECS: u64 = 24 * 3_600;
+/// Seconds after which a transaction that waits for a nonce or for funds is given up.
+pub const POOL_QUEUED_SECS: u64 = 3 * 3_600;
+/// A pool with less than this part (one in …) of its room left has a least fee.
+pub const POOL_ROOM_DIVISOR: usize = 4;
+/// Seconds in which the least fee that a nearly full pool takes falls to half.
+pub const POOL_FLOOR_HALF_LIFE_SECS: u64 = 600;
+/// Senders whose expired transactions are given up in one step.
+pub const POOL_EXPIRE_SENDERS: usize = 256;
+/// Transactions of which it is remembered why they left the pool.
+pub const POOL_DEPARTURES: usize = 4_096;
 /// Candidates handed to a template: twice what a block of 30,000,000 gas can hold.
 pub const TEMPLATE_CANDIDATES_MAX: usize = 3_000;
 

@@ -4,7 +4,10 @@
 //! durable before anything else the step asked for. Implemented by `memory` here and by the
 //! engines in the node crate.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -14,6 +17,7 @@ use crate::{
     hash::{BlockHash, TxHash},
     header::Header,
     receipt::Receipt,
+    transaction::CheckedTransaction,
 };
 
 /// A block's place and name.
@@ -75,6 +79,8 @@ pub struct Batch {
     pub canonical: Vec<(u64, Option<BlockHash>)>,
     /// The new head, if it moved.
     pub head: Option<BlockId>,
+    /// The pool's journal: transactions to keep for the next start, or no longer.
+    pub pooled: BTreeMap<TxHash, Option<CheckedTransaction>>,
 }
 
 impl Batch {
@@ -99,6 +105,7 @@ impl Batch {
         self.invalid.extend(later.invalid);
         self.canonical.extend(later.canonical);
         self.head = later.head.or(self.head);
+        self.pooled.extend(later.pooled);
     }
 }
 
@@ -132,6 +139,9 @@ pub trait Reader {
 
     /// Where on the best chain a transaction stands.
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError>;
+
+    /// The pool's journal: encodings of transactions, in the order of their hashes.
+    fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Visits every header with its stage, parents before children.
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError>;

@@ -1,30 +1,26 @@
-//! The transaction pool against a naive model, each of its refusals, and its place in a node.
-
-use std::collections::BTreeMap;
+//! The transaction pool: each of its refusals, and where it is full.
 
 use alloy_consensus::TxEip1559;
 use alloy_primitives::{TxKind, U256};
 use chain::{
-    Account, Address, CheckedTransaction, PoolError,
-    params::{POOL_NONCE_GAP, POOL_PER_SENDER},
-    pool::{Pool, PoolContext, PoolLimits},
-};
-use proptest::{
-    collection::vec,
-    prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest},
+    Account, Address, CheckedTransaction, PoolError, Time,
+    params::POOL_PER_SENDER,
+    pool::{Pool, PoolContext, PoolLimits, Source},
 };
 
-use crate::{
-    codec::config,
-    support::builder::{GWEI, LGN, Wallet, transfer},
-};
+use crate::support::builder::{GWEI, LGN, Wallet, transfer};
 
-const CONTEXT: PoolContext = PoolContext {
+pub const CONTEXT: PoolContext = PoolContext {
     gas_limit: 30_000_000,
     base_fee_min: 1_000_000_000,
+    base_fee: 1_000_000_000,
+    now: Time {
+        unix_secs: 1_700_000_000,
+        monotonic_ms: 5_000,
+    },
 };
 
-fn account(nonce: u64, balance: u128) -> Account {
+pub fn account(nonce: u64, balance: u128) -> Account {
     Account {
         nonce,
         balance,
@@ -32,209 +28,11 @@ fn account(nonce: u64, balance: u128) -> Account {
     }
 }
 
-fn paying(wallet: &Wallet, nonce: u64, tip: u128, wei: u128) -> CheckedTransaction {
+pub fn paying(wallet: &Wallet, nonce: u64, tip: u128, wei: u128) -> CheckedTransaction {
     let mut transaction = transfer(nonce, Address::ZERO, wei);
     transaction.max_fee_per_gas = 10 * tip;
     transaction.max_priority_fee_per_gas = tip;
     wallet.sign(transaction)
-}
-
-/// What can happen to a pool.
-#[derive(Clone, Debug)]
-enum Op {
-    Insert {
-        sender: usize,
-        nonce: u64,
-        tip: u128,
-        wei: u128,
-    },
-    Account {
-        sender: usize,
-        nonce: u64,
-        balance: u128,
-    },
-}
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let nonce = prop_oneof![8 => 0_u64..6, 1 => 15_u64..24];
-    let insert = (0_usize..3, nonce, 0_u128..5, 0_u128..3);
-    let insert = insert.prop_map(|(sender, nonce, tip, wei)| Op::Insert {
-        sender,
-        nonce,
-        // Steps of 10 % and less.
-        tip: GWEI * (100 + 5 * tip) / 100,
-        wei: wei * LGN,
-    });
-    let account = (0_usize..3, 0_u64..5, 0_u128..12);
-    let account = account.prop_map(|(sender, nonce, balance)| Op::Account {
-        sender,
-        nonce,
-        balance: balance * LGN,
-    });
-    vec(prop_oneof![6 => insert, 1 => account], 1..40)
-}
-
-/// The naive model: one list, searched anew for every question.
-#[derive(Default)]
-struct Model {
-    list: Vec<CheckedTransaction>,
-    count_max: usize,
-}
-
-impl Model {
-    fn of(&self, sender: Address) -> Vec<&CheckedTransaction> {
-        let mut all: Vec<_> = self
-            .list
-            .iter()
-            .filter(|tx| tx.sender() == sender)
-            .collect();
-        all.sort_by_key(|tx| tx.nonce());
-        all
-    }
-
-    fn next_nonce(&self, sender: Address, from: u64) -> u64 {
-        let waits = |nonce| self.of(sender).iter().any(|tx| tx.nonce() == nonce);
-        (from..).find(|nonce| !waits(*nonce)).unwrap()
-    }
-
-    fn insert(&mut self, tx: &CheckedTransaction, account: &Account) -> &'static str {
-        let sender = tx.sender();
-        if self.list.contains(tx) {
-            return "already_known";
-        }
-        if tx.nonce() < account.nonce {
-            return "nonce_too_low";
-        }
-        if tx.nonce() > self.next_nonce(sender, account.nonce) + POOL_NONCE_GAP {
-            return "nonce_too_high";
-        }
-        let rival = self
-            .of(sender)
-            .into_iter()
-            .find(|old| old.nonce() == tx.nonce())
-            .cloned();
-        if let Some(old) = &rival {
-            let enough = |new: u128, old: u128| 100 * new >= 110 * old;
-            if !enough(tx.max_fee(), old.max_fee())
-                || !enough(tx.priority_fee(), old.priority_fee())
-            {
-                return "replacement_underpriced";
-            }
-        }
-        let others = self
-            .of(sender)
-            .into_iter()
-            .filter(|old| Some(*old) != rival.as_ref());
-        let cost = |tx: &CheckedTransaction| tx.cost_max().unwrap();
-        let total = others.map(cost).fold(cost(tx), |sum, cost| sum + cost);
-        if total > U256::from(account.balance) {
-            return "balance_too_low";
-        }
-        self.list.retain(|old| Some(old) != rival.as_ref());
-        self.list.push(tx.clone());
-        while self.list.len() > self.count_max {
-            let tails = self.list.iter().filter(|tx| {
-                self.of(tx.sender())
-                    .last()
-                    .is_some_and(|last| last.nonce() == tx.nonce())
-            });
-            let worst = tails
-                .min_by_key(|tx| (tx.priority_fee(), tx.sender()))
-                .unwrap()
-                .clone();
-            self.list.retain(|old| *old != worst);
-        }
-        if self.list.contains(tx) {
-            "ok"
-        } else {
-            "pool_full"
-        }
-    }
-
-    fn account_changed(&mut self, sender: Address, account: &Account) {
-        self.list
-            .retain(|tx| tx.sender() != sender || tx.nonce() >= account.nonce);
-        loop {
-            let all = self.of(sender);
-            let costs = all.iter().map(|tx| tx.cost_max().unwrap());
-            if costs.fold(U256::ZERO, |sum, cost| sum + cost) <= U256::from(account.balance) {
-                return;
-            }
-            let last = all.last().copied().unwrap().clone();
-            self.list.retain(|tx| *tx != last);
-        }
-    }
-
-    /// Again and again the best paying one of those whose turn it is.
-    fn candidates(
-        &self,
-        accounts: &BTreeMap<Address, Account>,
-        fee: u64,
-    ) -> Vec<CheckedTransaction> {
-        let mut nonces: BTreeMap<_, _> = accounts
-            .iter()
-            .map(|(sender, account)| (*sender, account.nonce))
-            .collect();
-        let mut out = Vec::new();
-        loop {
-            let ready = self
-                .list
-                .iter()
-                .filter(|tx| nonces[&tx.sender()] == tx.nonce());
-            let paying = ready.filter_map(|tx| Some((tx.effective_tip(fee)?, tx.sender(), tx)));
-            let Some((_, sender, best)) = paying.max_by_key(|(tip, sender, _)| (*tip, *sender))
-            else {
-                return out;
-            };
-            *nonces.get_mut(&sender).unwrap() += 1;
-            out.push(best.clone());
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(config(200))]
-
-    /// M1, M3, M4, M6: every answer, the contents and the order of candidates are the model's.
-    #[test]
-    fn pool_against_the_naive_model(ops in ops(), count_max in 3_usize..12, base_fee in 0_u64..14) {
-        let wallets = [1, 2, 3].map(Wallet::new);
-        let mut accounts: BTreeMap<Address, Account> =
-            wallets.iter().map(|wallet| (wallet.address, account(0, 8 * LGN))).collect();
-        let mut pool = Pool::new(PoolLimits { count: count_max, bytes: usize::MAX });
-        let mut model = Model { count_max, ..Model::default() };
-        for op in ops {
-            match op {
-                Op::Insert { sender, nonce, tip, wei } => {
-                    let tx = paying(&wallets[sender], nonce, tip, wei);
-                    let account = &accounts[&tx.sender()];
-                    let got = pool.insert(&tx, Some(account), CONTEXT);
-                    let code = got.as_ref().err().map_or("ok", PoolError::code);
-                    prop_assert_eq!(code, model.insert(&tx, account), "{:?}", got);
-                }
-                Op::Account { sender, nonce, balance } => {
-                    let address = wallets[sender].address;
-                    accounts.insert(address, account(nonce, balance));
-                    pool.account_changed(&address, Some(&accounts[&address]));
-                    model.account_changed(address, &accounts[&address]);
-                }
-            }
-            let snapshot = pool.snapshot();
-            let bytes: usize = model.list.iter().map(|tx| tx.bytes().len()).sum();
-            prop_assert_eq!((snapshot.len(), snapshot.bytes()), (model.list.len(), bytes));
-            prop_assert!(model.list.iter().all(|tx| snapshot.get(&tx.hash()) == Some(tx)));
-            for (address, account) in &accounts {
-                let next = snapshot.nonce_next(address, account.nonce);
-                prop_assert_eq!(next, model.next_nonce(*address, account.nonce));
-                let ours: Vec<_> = snapshot.of(address).collect();
-                prop_assert_eq!(ours, model.of(*address));
-            }
-            let fee = base_fee * 1_000_000_000;
-            let candidates = snapshot.candidates(fee, 100);
-            prop_assert_eq!(&candidates, &model.candidates(&accounts, fee));
-            prop_assert_eq!(&snapshot.candidates(fee, 2), &candidates[..candidates.len().min(2)]);
-        }
-    }
 }
 
 /// A transfer with nonce 5, altered.
@@ -249,9 +47,12 @@ fn altered(alter: &dyn Fn(&mut TxEip1559)) -> TxEip1559 {
 fn refused(alter: &dyn Fn(&mut TxEip1559), code: &str, numbers: &[&str]) {
     let (mut pool, rich) = (Pool::default(), account(5, 1_000 * LGN));
     let plain = Wallet::new(1).sign(altered(&|_| {}));
-    pool.insert(&plain, Some(&rich), CONTEXT).unwrap();
+    pool.insert(&plain, Some(&rich), &CONTEXT, Source::Peer)
+        .unwrap();
     let tx = Wallet::new(1).sign(altered(alter));
-    let error = pool.insert(&tx, Some(&rich), CONTEXT).expect_err(code);
+    let error = pool
+        .insert(&tx, Some(&rich), &CONTEXT, Source::Peer)
+        .expect_err(code);
     let text = error.to_string();
     assert_eq!(error.code(), code, "{text}");
     for number in numbers {
@@ -291,7 +92,7 @@ fn t5_t7_refusals_without_state() {
     };
     let tx = Wallet::new(1).pay(5, Address::ZERO, 9);
     let error = Pool::default()
-        .insert(&tx, Some(&account(5, LGN)), small)
+        .insert(&tx, Some(&account(5, LGN)), &small, Source::Peer)
         .unwrap_err();
     let (want, got) = (20_000, 21_000);
     assert_eq!(error, PoolError::BlockGas { want, got });
@@ -318,10 +119,12 @@ fn t4_t6_refusals_by_the_account() {
         ..account(5, LGN)
     };
     let mut pool = Pool::default();
-    let error = pool.insert(&tx, Some(&contract), CONTEXT).unwrap_err();
+    let error = pool
+        .insert(&tx, Some(&contract), &CONTEXT, Source::Peer)
+        .unwrap_err();
     assert_eq!(error, PoolError::SenderHasCode(tx.sender()));
     assert_eq!(error.code(), "sender_has_code");
-    let error = pool.insert(&tx, None, CONTEXT).unwrap_err();
+    let error = pool.insert(&tx, None, &CONTEXT, Source::Peer).unwrap_err();
     assert!(
         matches!(error, PoolError::Balance { got: 0, .. }),
         "{error}"
@@ -342,6 +145,40 @@ fn m4_replacements() {
     refused(&max_fee, code, &["10900000000", "11000000000"]);
 }
 
+/// M4: what a replacement must reach is rounded up, and even a fee of nothing rises.
+#[test]
+fn m4_the_bump_rounds_up() {
+    let (mut pool, wallet, rich) = (Pool::default(), Wallet::new(1), account(0, LGN));
+    let mut with = |tip: u128| {
+        let mut tx = transfer(0, Address::ZERO, 1);
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (10 * GWEI + 2 * tip, tip);
+        pool.insert(&wallet.sign(tx), Some(&rich), &CONTEXT, Source::Peer)
+    };
+    with(0).unwrap();
+    let (nonce, want, got) = (0, 11 * GWEI, 10 * GWEI + 2);
+    assert_eq!(with(1), Err(PoolError::Underpriced { nonce, want, got }));
+    with(GWEI + 1).unwrap();
+    let (want, got) = (13_200_000_003, 13_200_000_002);
+    assert_eq!(
+        with(GWEI * 16 / 10 + 1),
+        Err(PoolError::Underpriced { nonce, want, got })
+    );
+    // The tip of an old one that had none need only be more than nothing.
+    let mut pool = Pool::default();
+    let mut with = |max_fee: u128, tip: u128| {
+        let mut tx = transfer(0, Address::ZERO, 1);
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (max_fee, tip);
+        pool.insert(&wallet.sign(tx), Some(&rich), &CONTEXT, Source::Peer)
+    };
+    with(10 * GWEI, 0).unwrap();
+    let (want, got) = (1, 0);
+    assert_eq!(
+        with(11 * GWEI, 0),
+        Err(PoolError::Underpriced { nonce, want, got })
+    );
+    with(11 * GWEI, 1).unwrap();
+}
+
 /// M1: a full pool lets go of the worst paying tail, and refuses what pays no more.
 #[test]
 fn m1_a_full_pool() {
@@ -352,18 +189,23 @@ fn m1_a_full_pool() {
     let wallets = [1, 2, 3].map(Wallet::new);
     let rich = account(0, LGN);
     let pay = |who: usize, gwei: u128| paying(&wallets[who], 0, gwei * GWEI, 1);
-    pool.insert(&pay(0, 2), Some(&rich), CONTEXT).unwrap();
-    pool.insert(&pay(1, 3), Some(&rich), CONTEXT).unwrap();
-    let error = pool.insert(&pay(2, 1), Some(&rich), CONTEXT).unwrap_err();
+    pool.insert(&pay(0, 2), Some(&rich), &CONTEXT, Source::Peer)
+        .unwrap();
+    pool.insert(&pay(1, 3), Some(&rich), &CONTEXT, Source::Peer)
+        .unwrap();
+    let error = pool
+        .insert(&pay(2, 1), Some(&rich), &CONTEXT, Source::Peer)
+        .unwrap_err();
     assert_eq!(
         error,
         PoolError::Full {
-            want: 2 * GWEI,
-            got: GWEI
+            want: 3 * GWEI,
+            got: 2 * GWEI
         }
     );
-    assert!(error.to_string().contains("2000000000") && error.to_string().contains("1000000000"));
-    pool.insert(&pay(2, 4), Some(&rich), CONTEXT).unwrap();
+    assert!(error.to_string().contains("3000000000") && error.to_string().contains("2000000000"));
+    pool.insert(&pay(2, 4), Some(&rich), &CONTEXT, Source::Peer)
+        .unwrap();
     assert_eq!(pool.snapshot().candidates(0, 9), [pay(2, 4), pay(1, 3)]);
     // The same by bytes.
     let room = pay(0, 2).bytes().len() + pay(1, 3).bytes().len();
@@ -372,7 +214,8 @@ fn m1_a_full_pool() {
         bytes: room,
     });
     for (who, gwei) in [(0, 2), (1, 3), (2, 4)] {
-        pool.insert(&pay(who, gwei), Some(&rich), CONTEXT).unwrap();
+        pool.insert(&pay(who, gwei), Some(&rich), &CONTEXT, Source::Peer)
+            .unwrap();
     }
     assert_eq!(pool.snapshot().len(), 2);
     assert!(pool.snapshot().bytes() <= room);
@@ -383,15 +226,27 @@ fn m1_a_full_pool() {
 fn m1_places_of_a_sender() {
     let (mut pool, wallet, rich) = (Pool::default(), Wallet::new(1), account(0, 1_000 * LGN));
     for nonce in 0..POOL_PER_SENDER as u64 {
-        pool.insert(&paying(&wallet, nonce, GWEI, 1), Some(&rich), CONTEXT)
-            .unwrap();
+        pool.insert(
+            &paying(&wallet, nonce, GWEI, 1),
+            Some(&rich),
+            &CONTEXT,
+            Source::Peer,
+        )
+        .unwrap();
     }
     let next = paying(&wallet, POOL_PER_SENDER as u64, GWEI, 1);
-    let error = pool.insert(&next, Some(&rich), CONTEXT).unwrap_err();
+    let error = pool
+        .insert(&next, Some(&rich), &CONTEXT, Source::Peer)
+        .unwrap_err();
     assert_eq!(error, PoolError::SenderFull { want: 64, got: 64 });
     assert_eq!(error.code(), "sender_full");
-    pool.insert(&paying(&wallet, 3, 2 * GWEI, 1), Some(&rich), CONTEXT)
-        .unwrap();
+    pool.insert(
+        &paying(&wallet, 3, 2 * GWEI, 1),
+        Some(&rich),
+        &CONTEXT,
+        Source::Peer,
+    )
+    .unwrap();
     assert_eq!(pool.snapshot().len(), POOL_PER_SENDER);
 }
 
@@ -401,10 +256,13 @@ fn t4_the_last_nonce() {
     let (mut pool, wallet) = (Pool::default(), Wallet::new(1));
     let late = account(u64::MAX - 1, LGN);
     let last = paying(&wallet, u64::MAX - 1, GWEI, 1);
-    pool.insert(&last, Some(&late), CONTEXT).unwrap();
+    pool.insert(&last, Some(&late), &CONTEXT, Source::Peer)
+        .unwrap();
     assert_eq!(pool.snapshot().candidates(0, 9), [last]);
     let beyond = paying(&wallet, u64::MAX, GWEI, 1);
-    let error = pool.insert(&beyond, Some(&late), CONTEXT).unwrap_err();
+    let error = pool
+        .insert(&beyond, Some(&late), &CONTEXT, Source::Peer)
+        .unwrap_err();
     assert_eq!(
         error,
         PoolError::NonceTooHigh {

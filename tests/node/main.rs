@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 mod join;
 mod path;
+mod pool;
 mod refusals;
 mod settings;
 mod split;

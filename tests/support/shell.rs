@@ -58,7 +58,7 @@ impl Shell {
             unix_secs: u64::from(spec.genesis_time) + 1_000_000,
             monotonic_ms: 0,
         };
-        Self {
+        let mut shell = Self {
             spec: Arc::clone(spec),
             ledger,
             node,
@@ -67,7 +67,13 @@ impl Shell {
             out: Outbox::default(),
             trace: None,
             pending: VecDeque::new(),
+        };
+        let check = |bytes: &Vec<u8>| CheckedTransaction::check(bytes, spec.chain_id).unwrap();
+        let journal: Vec<_> = db.pooled().unwrap().iter().map(check).collect();
+        if !journal.is_empty() {
+            shell.step(Input::Journal(journal));
         }
+        shell
     }
 
     /// The same node after a crash: memory gone, store kept.

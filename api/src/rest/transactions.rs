@@ -62,7 +62,7 @@ pub async fn submit(
         Ok(Ok(Ok(hash))) => {
             let submitted = Submitted {
                 hash: hash.to_string(),
-                durable: false,
+                durable: true,
             };
             Ok((StatusCode::ACCEPTED, Json(submitted)))
         }

@@ -97,7 +97,7 @@ fn a_transaction_is_taken_in_every_form() {
         format!("{{\"raw\": \"{raw}\"}}\n"),
     ] {
         let (status, taken) = server.ask("POST", "/v1/transactions", &body);
-        assert_eq!((status, &taken["durable"]), (202, &false.into()), "{taken}");
+        assert_eq!((status, &taken["durable"]), (202, &true.into()), "{taken}");
         assert_eq!(taken["hash"].as_str().unwrap().len(), 66);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     effect::{Effect, Event, Fault, Verdict},
     execution::Execution,
     forest::{Insert, Origin},
-    hash::BlockHash,
+    hash::{BlockHash, TxHash},
     message::Peer,
     params::{EARLY_MAX, UNANNOUNCED_MAX},
     store::Stage,
@@ -137,7 +137,9 @@ impl<E: Execution> Node<E> {
             Stage::Executed if from.is_none() => {
                 let head = self.forest.head();
                 if !self.forest.tree().is_ancestor(id, head) {
-                    self.return_to_pool(block.transactions(), step);
+                    let db = step.db;
+                    let is_mined = |hash: &TxHash| matches!(db.transaction(hash), Ok(Some(_)));
+                    self.return_to_pool(block.transactions(), &is_mined, step);
                 }
             }
             Stage::Body | Stage::Executed | Stage::Invalid => {}

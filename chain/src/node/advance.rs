@@ -10,12 +10,12 @@ use crate::{
     check::CheckedBlock,
     effect::{Effect, Event},
     execution::{Executed, Execution},
+    hash::TxHash,
     params::{BLOCKHASH_WINDOW, REORG_ALARM_DEPTH},
     receipt::receipts_root,
     states::Version,
     store::{BlockId, ExecutedBlock, StoreError},
     template,
-    transaction::CheckedTransaction,
     tree::EntryId,
 };
 
@@ -173,10 +173,15 @@ impl<E: Execution> Node<E> {
             let changes = self.states.changes_of(*id, &self.forest, step.db)?;
             touched.extend(changes.accounts.iter().map(|change| change.address));
         }
+        // Nobody asks for them while a node with an empty pool catches up.
+        let is_asked = !undone.is_empty() || !self.pool.is_empty();
+        let places = self.places(if is_asked { redone } else { &[] });
+        let mined = |hash: &TxHash| places.get(hash).copied();
         for address in touched {
             let address = address.into();
             let account = self.execution.account(self.head_state(), &address);
-            self.pool.account_changed(&address, account.as_ref());
+            self.pool
+                .account_changed(&address, account.as_ref(), &mined, step.now);
         }
         // One that must be loaded comes later, and so must those above it: nonces go up.
         let mut later = false;
@@ -184,7 +189,10 @@ impl<E: Execution> Node<E> {
             let version = self.states.get(*id).filter(|_| !later);
             let transactions = version.map(|version| Arc::clone(&version.transactions));
             match transactions.filter(|transactions| !transactions.is_empty()) {
-                Some(transactions) => self.return_to_pool(&transactions, step),
+                Some(transactions) => {
+                    let is_mined = |hash: &TxHash| places.contains_key(hash);
+                    self.return_to_pool(&transactions, &is_mined, step);
+                }
                 None if self.forest.tree()[*id].body_bytes > 8 => {
                     later = true;
                     step.effects
@@ -194,24 +202,6 @@ impl<E: Execution> Node<E> {
             }
         }
         Ok(())
-    }
-
-    /// Puts undone transactions back; those mined on the new branch or no longer valid drop out.
-    pub(super) fn return_to_pool(
-        &mut self,
-        transactions: &[CheckedTransaction],
-        step: &mut Step<'_>,
-    ) {
-        // A refusal is final here: the new branch has decided otherwise.
-        let taken = transactions
-            .iter()
-            .filter(|transaction| self.pool_insert(transaction).is_ok());
-        let taken: Vec<_> = taken.map(CheckedTransaction::hash).collect();
-        if !taken.is_empty() {
-            step.effects.push(Effect::Publish(Event::Returned {
-                transactions: Arc::new(taken),
-            }));
-        }
     }
 
     /// Announces a new head that gossip did not forward when it came, unless a better block is

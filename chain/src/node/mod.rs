@@ -9,6 +9,7 @@ mod advance;
 mod bodies;
 mod headers;
 mod peers;
+mod pooled;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -24,7 +25,7 @@ use crate::{
     message::{Peer, Status},
     orphans::Orphans,
     params::{PROTOCOL_VERSION, STATE_WINDOW},
-    pool::{Pool, PoolContext, PoolSnapshot},
+    pool::{Pool, PoolError, PoolSnapshot, Source},
     spec::ChainSpec,
     states::{States, Version},
     store::{Batch, BlockId, ExecutedBlock, Reader, StoreError},
@@ -161,6 +162,7 @@ impl<E: Execution> Node<E> {
         };
         let verdict = self.dispatch(input, &mut step)?;
         self.ask_to_continue(&mut step);
+        step.batch.pooled = self.pool.take_journal();
         if !step.batch.is_empty() {
             out.push(Effect::Commit(step.batch));
         }
@@ -185,6 +187,7 @@ impl<E: Execution> Node<E> {
                 ticket,
                 transaction,
             } => self.submit(ticket, &transaction, step),
+            Input::Journal(transactions) => self.take_journal(transactions, step),
             Input::Headers { from, headers } => self.take_headers(from, &headers, step),
             Input::Status { from, status } => self.take_status(from, &status, step),
             Input::Answered { from, request } => self.take_answered(from, &request, step),
@@ -222,13 +225,19 @@ impl<E: Execution> Node<E> {
     }
 
     fn submit(&mut self, ticket: Ticket, transaction: &CheckedTransaction, step: &mut Step<'_>) {
-        let result = self.pool_insert(transaction).map(|()| transaction.hash());
-        if let Ok(hash) = result {
-            step.effects
-                .push(Effect::AnnounceTransaction(transaction.clone()));
-            step.effects
-                .push(Effect::Publish(Event::Transaction { hash }));
+        let hash = transaction.hash();
+        let result = self.pool_insert(transaction, Source::User, step.now);
+        match result {
+            Ok(()) => {
+                step.effects
+                    .push(Effect::AnnounceTransaction(transaction.clone()));
+                step.effects
+                    .push(Effect::Publish(Event::Transaction { hash }));
+            }
+            Err(PoolError::Known(_)) => self.pool.make_durable(&hash),
+            Err(_) => {}
         }
+        let result = result.map(|()| hash);
         step.effects.push(Effect::Reply { ticket, result });
     }
 
@@ -241,7 +250,10 @@ impl<E: Execution> Node<E> {
     ) -> Verdict {
         let mut verdict = Verdict::Ignore;
         for transaction in transactions {
-            if self.pool_insert(transaction).is_ok() {
+            if self
+                .pool_insert(transaction, Source::Peer, step.now)
+                .is_ok()
+            {
                 let hash = transaction.hash();
                 step.effects
                     .push(Effect::Publish(Event::Transaction { hash }));
@@ -249,21 +261,6 @@ impl<E: Execution> Node<E> {
             }
         }
         verdict
-    }
-
-    fn pool_insert(
-        &mut self,
-        transaction: &CheckedTransaction,
-    ) -> Result<(), crate::pool::PoolError> {
-        let account = self
-            .execution
-            .account(self.head_state(), &transaction.sender());
-        let next = self.spec.at(self.head().height.saturating_add(1));
-        let context = PoolContext {
-            gas_limit: next.gas_limit,
-            base_fee_min: next.base_fee_min,
-        };
-        self.pool.insert(transaction, account.as_ref(), context)
     }
 
     /// The head's height and hash.

@@ -144,6 +144,7 @@ impl<E: Execution> Node<E> {
     /// Time has passed: early blocks, time-outs, and a look at where the peers stand.
     pub(super) fn tick(&mut self, step: &mut Step<'_>) {
         self.retry_early(step);
+        self.pool.expire(step.now);
         let (due, late) = self.sync.tick(step.now);
         for peer in late {
             self.charge(Some(peer), Fault::Timeout, step);

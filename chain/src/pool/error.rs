@@ -4,9 +4,16 @@ use alloy_primitives::{Address, U256};
 
 use crate::{
     hash::TxHash,
-    params::{INITCODE_BYTES_MAX, TRANSACTION_GAS_MAX},
-    transaction::LimitError,
+    params::{INITCODE_BYTES_MAX, POOL_BUMP_PERCENT, TRANSACTION_GAS_MAX},
+    transaction::{CheckedTransaction, LimitError},
 };
+
+/// A fee raised by the bump, rounded up, and by 1 wei at least.
+pub(super) fn raised(fee: u128) -> u128 {
+    let bump = u128::from(100_u64.saturating_add(POOL_BUMP_PERCENT));
+    let bumped = fee.saturating_mul(bump).div_ceil(100);
+    bumped.max(fee.saturating_add(1))
+}
 
 /// Why the pool refuses a transaction. Every variant carries both numbers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,17 +87,80 @@ pub enum PoolError {
         /// Those taken.
         got: usize,
     },
-    /// The pool is full of better paying ones.
-    #[error("the pool is full; a priority fee above {want} wei per gas is needed, got {got}")]
-    Full {
-        /// The cheapest one in the pool.
+    /// It pays less than the pool asks for while it is nearly full.
+    #[error(
+        "the pool is nearly full; it takes {want} wei per gas and more (the lower of max fee and \
+         base fee + priority fee), got {got}"
+    )]
+    Floor {
+        /// The least gas price that is taken now, base fee included.
         want: u128,
-        /// The transaction's.
+        /// The transaction's at this base fee.
         got: u128,
+    },
+    /// The pool is full of better paying ones.
+    #[error(
+        "the pool is full; more than {want} wei per gas is needed (the lower of max fee and \
+         base fee + priority fee), got {got}"
+    )]
+    Full {
+        /// The lowest gas price in the pool, base fee included.
+        want: u128,
+        /// The transaction's at this base fee, or that of one before it which pays less.
+        got: u128,
+    },
+    /// The pool is full, and this one could not be mined yet.
+    #[error("the pool is full; only nonce {want}, which could be mined now, finds room, got {got}")]
+    NoRoomToWait {
+        /// The sender's next nonce.
+        want: u64,
+        /// The transaction's.
+        got: u64,
+    },
+    /// The pool is full, and there are better uses of the room that this one needs.
+    #[error(
+        "the pool is full; {count} others make room only for more than their {want} wei of sure fees, got {got}"
+    )]
+    Displaces {
+        /// Transactions that would have to go.
+        count: usize,
+        /// What they pay the miner in any case, in wei.
+        want: U256,
+        /// What this one pays in any case.
+        got: U256,
     },
 }
 
 impl PoolError {
+    /// Both fees must rise by the bump, or the replacement is spam.
+    pub(super) fn check_replacement(
+        old: &CheckedTransaction,
+        new: &CheckedTransaction,
+    ) -> Result<(), Self> {
+        for (old_fee, got) in [
+            (old.max_fee(), new.max_fee()),
+            (old.priority_fee(), new.priority_fee()),
+        ] {
+            let want = raised(old_fee);
+            if got < want {
+                let nonce = new.nonce();
+                return Err(Self::Underpriced { nonce, want, got });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the same transaction may be taken later, though nothing about it changes.
+    pub fn is_for_now(&self) -> bool {
+        matches!(
+            self,
+            Self::Floor { .. }
+                | Self::Full { .. }
+                | Self::NoRoomToWait { .. }
+                | Self::Displaces { .. }
+        )
+    }
+
     /// A stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -108,7 +178,10 @@ impl PoolError {
             Self::Balance { .. } => "balance_too_low",
             Self::Underpriced { .. } => "replacement_underpriced",
             Self::SenderFull { .. } => "sender_full",
+            Self::Floor { .. } => "fee_below_floor",
             Self::Full { .. } => "pool_full",
+            Self::NoRoomToWait { .. } => "pool_full_for_queued",
+            Self::Displaces { .. } => "pool_full_for_size",
         }
     }
 
@@ -125,9 +198,14 @@ impl PoolError {
             Self::Limit(LimitError::Initcode { got }) => pair(&INITCODE_BYTES_MAX, got),
             Self::Limit(LimitError::Tip { max_fee, got }) => pair(max_fee, got),
             Self::FeeTooLow { want, got } => pair(want, got),
-            Self::NonceTooLow { want, got } | Self::NonceTooHigh { want, got } => pair(want, got),
+            Self::NonceTooLow { want, got }
+            | Self::NonceTooHigh { want, got }
+            | Self::NoRoomToWait { want, got } => pair(want, got),
             Self::Balance { want, got } => pair(want, got),
-            Self::Underpriced { want, got, .. } | Self::Full { want, got } => pair(want, got),
+            Self::Underpriced { want, got, .. }
+            | Self::Floor { want, got }
+            | Self::Full { want, got } => pair(want, got),
+            Self::Displaces { want, got, .. } => pair(want, got),
             Self::SenderFull { want, got } => pair(want, got),
         }
     }

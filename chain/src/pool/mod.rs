@@ -1,37 +1,60 @@
-//! The transaction pool: what may be mined next, by sender and nonce.
+//! The transaction pool: what may be mined next, and what has to wait, by sender and nonce.
 //!
-//! Holds only transactions that were affordable together at the head when they came or when
-//! their sender's account last changed. Copy-on-write: a snapshot is a pointer. Called by
-//! `node` alone; templates and readers get snapshots.
+//! - A transaction is *pending* if it follows on its account's nonce and the balance covers it and
+//!   all of its sender's before it, else *queued*. Nothing is taken that the balance does not
+//!   cover; what a block has made too dear or cut off goes on waiting in the queue.
+//! - There is one order (`rank`), for templates and for eviction. Queued ones stand below all
+//!   pending ones, since they could promise any fee and never pay it.
+//! - When room is needed, the worst goes, and before it all of its sender's with higher nonces: no
+//!   eviction leaves a hole. A newcomer that needs the room of several must pay more than they.
+//!   What a full pool drops sets a floor under what it takes, which falls with time.
+//! - Every refusal and every departure has its reason, with both numbers.
+//!
+//! Copy-on-write: a snapshot is a pointer. Called by `node` alone; templates and readers get
+//! snapshots. Time and accounts are arguments.
 
+mod departures;
 mod error;
+mod queue;
+mod rank;
+mod room;
+mod snapshot;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::Address;
 
+pub use departures::{Departure, Reason};
 pub use error::PoolError;
+pub use queue::{Class, Entry};
+pub use rank::price;
+pub use snapshot::{PoolSnapshot, Waiting};
 
 use crate::{
+    effect::Time,
     execution::Account,
     hash::TxHash,
-    params::{POOL_BUMP_PERCENT, POOL_BYTES_MAX, POOL_COUNT_MAX, POOL_NONCE_GAP, POOL_PER_SENDER},
+    params::{POOL_BYTES_MAX, POOL_COUNT_MAX, POOL_EXPIRE_SENDERS},
+    store::BlockId,
     transaction::CheckedTransaction,
 };
+use queue::Queue;
+use rank::Ranks;
 
-/// The highest nonce that can be mined (Rule T4).
-const NONCE_MAX: u64 = u64::MAX - 1;
-
-/// What the pool must know of the head to judge a transaction.
+/// What the pool must know of the head and the clock to judge a transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolContext {
     /// Gas of the next block.
     pub gas_limit: u64,
     /// Floor of the base fee.
     pub base_fee_min: u64,
+    /// The next block's base fee, wei per gas.
+    pub base_fee: u64,
+    /// The clocks.
+    pub now: Time,
 }
 
 /// How much a pool holds.
@@ -52,41 +75,67 @@ impl Default for PoolLimits {
     }
 }
 
-/// The transactions of one sender, and the account they were judged by.
-#[derive(Clone, Debug, Default)]
-struct Queue {
-    nonce: u64,
-    balance: u128,
-    transactions: BTreeMap<u64, CheckedTransaction>,
+/// Where a transaction comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A peer. It lives on in other pools, so the journal does without it.
+    Peer,
+    /// A user of this node, who is told that it will survive a restart.
+    User,
+    /// A block that a reorg undid. Perhaps nobody else has it, and it had been good enough.
+    Reorg,
+    /// The journal. How long it has waited begins anew.
+    Journal,
 }
 
-/// One immutable version of the pool.
-#[derive(Clone, Debug, Default)]
-pub struct PoolSnapshot {
-    senders: BTreeMap<Address, Queue>,
-    by_hash: BTreeMap<TxHash, (Address, u64)>,
-    /// The priority fee of each sender's last transaction: the next to be evicted comes first.
-    tails: BTreeSet<(u128, Address)>,
-    bytes: usize,
-    limits: PoolLimits,
+impl Source {
+    /// Whether it has not been in the pool or in a block before.
+    fn is_new(self) -> bool {
+        matches!(self, Self::Peer | Self::User)
+    }
 }
+
+/// What the journal is to keep from now on, or no longer.
+pub type JournalChanges = BTreeMap<TxHash, Option<CheckedTransaction>>;
 
 /// The pool of one node.
 #[derive(Clone, Debug, Default)]
-pub struct Pool(Arc<PoolSnapshot>);
+pub struct Pool {
+    shared: Arc<PoolSnapshot>,
+    pending: Ranks,
+    queued: Ranks,
+    /// When the first transaction of each sender is to be given up.
+    expiry: BTreeSet<(u64, Address)>,
+    arrivals: u64,
+    journal: JournalChanges,
+}
 
 impl Pool {
     /// An empty pool of this size.
     pub fn new(limits: PoolLimits) -> Self {
-        Self(Arc::new(PoolSnapshot {
+        let shared = PoolSnapshot {
             limits,
             ..PoolSnapshot::default()
-        }))
+        };
+        Self {
+            shared: Arc::new(shared),
+            ..Self::default()
+        }
     }
 
     /// The pool as it is now.
     pub fn snapshot(&self) -> Arc<PoolSnapshot> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.shared)
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty()
+    }
+
+    /// What is to be written to the journal since this was last asked.
+    pub fn take_journal(&mut self) -> JournalChanges {
+        std::mem::take(&mut self.journal)
     }
 
     /// Takes a transaction, judged by its sender's account at the head.
@@ -94,289 +143,196 @@ impl Pool {
         &mut self,
         transaction: &CheckedTransaction,
         account: Option<&Account>,
-        context: PoolContext,
+        context: &PoolContext,
+        source: Source,
     ) -> Result<(), PoolError> {
-        self.0.admit(transaction, account, context)?;
-        let inner = Arc::make_mut(&mut self.0);
-        let (nonce, balance) = account.map_or((0, 0), |account| (account.nonce, account.balance));
-        inner.edit(transaction.sender(), |queue| {
-            (queue.nonce, queue.balance) = (nonce, balance);
-            queue
-                .transactions
-                .insert(transaction.nonce(), transaction.clone());
-        });
-        inner.evict();
-        if inner.by_hash.contains_key(&transaction.hash()) {
-            return Ok(());
+        let (sender, hash) = (transaction.sender(), transaction.hash());
+        let entry = self.entry(transaction, context, source);
+        let arrival = entry.arrival;
+        let (queue, replaced) = self.shared.admit(entry, account, context, source)?;
+        if source.is_new() {
+            self.check_floor(transaction, context)?;
         }
-        // Nothing in the pool pays less than the newcomer did.
-        let want = inner.tails.first().map_or(0, |(fee, _)| *fee);
-        Err(PoolError::Full {
-            want,
-            got: transaction.priority_fee(),
-        })
-    }
-
-    /// Judges a sender's transactions again after its account changed.
-    pub fn account_changed(&mut self, address: &Address, account: Option<&Account>) {
-        if !self.0.senders.contains_key(address) {
-            return;
-        }
-        let (nonce, balance) = account.map_or((0, 0), |account| (account.nonce, account.balance));
-        let has_code = account.is_some_and(|account| account.code_hash.is_some());
-        Arc::make_mut(&mut self.0).edit(*address, |queue| {
-            (queue.nonce, queue.balance) = (nonce, balance);
-            queue.transactions = queue.transactions.split_off(&nonce);
-            if has_code {
-                queue.transactions.clear();
+        let before = self.shared.senders.get(&sender).cloned();
+        self.put(sender, queue);
+        self.arrivals = arrival;
+        match self.make_room_for(sender, arrival, context) {
+            Ok(victims) => self.evict(&victims, context),
+            Err(error) => {
+                let before = before.map(|queue| Queue::clone(&queue));
+                self.put(sender, before.unwrap_or_default());
+                return Err(error);
             }
-            queue.drop_unaffordable();
-        });
-    }
-}
-
-impl Queue {
-    /// The first nonce that is not waiting.
-    fn nonce_next(&self) -> u64 {
-        let mut next = self.nonce;
-        for nonce in self.transactions.keys() {
-            if *nonce != next {
-                break;
-            }
-            next = next.saturating_add(1);
         }
-        next
-    }
-
-    /// What all waiting transactions can cost together; overflow counts as the largest number.
-    fn cost(&self) -> U256 {
-        let costs = self
-            .transactions
-            .values()
-            .map(|tx| tx.cost_max().unwrap_or(U256::MAX));
-        costs.fold(U256::ZERO, U256::saturating_add)
-    }
-
-    fn drop_unaffordable(&mut self) {
-        while self.cost() > U256::from(self.balance) {
-            self.transactions.pop_last();
+        if let Some(replaced) = replaced {
+            self.departed(&replaced, Reason::Replaced { by: hash }, context.now);
         }
-    }
-
-    fn tail_fee(&self) -> Option<u128> {
-        self.transactions
-            .last_key_value()
-            .map(|(_, transaction)| transaction.priority_fee())
-    }
-}
-
-impl PoolSnapshot {
-    /// A transaction of the pool.
-    pub fn get(&self, hash: &TxHash) -> Option<&CheckedTransaction> {
-        let (sender, nonce) = self.by_hash.get(hash)?;
-        self.senders.get(sender)?.transactions.get(nonce)
-    }
-
-    /// A sender's transactions by rising nonce.
-    pub fn of(&self, sender: &Address) -> impl Iterator<Item = &CheckedTransaction> {
-        self.senders
-            .get(sender)
-            .into_iter()
-            .flat_map(|queue| queue.transactions.values())
-    }
-
-    /// The nonce a sender's next transaction should have, given its nonce at the head.
-    pub fn nonce_next(&self, sender: &Address, head_nonce: u64) -> u64 {
-        self.senders
-            .get(sender)
-            .map_or(head_nonce, Queue::nonce_next)
-    }
-
-    /// Number of transactions.
-    pub fn len(&self) -> usize {
-        self.by_hash.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
-    }
-
-    /// Encoded bytes of all transactions.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Those that could be mined now, best effective tip first, each sender's in nonce order.
-    pub fn candidates(&self, base_fee: u64, count_max: usize) -> Vec<CheckedTransaction> {
-        let mut heap = BinaryHeap::new();
-        for (sender, queue) in &self.senders {
-            push_candidate(&mut heap, sender, queue, queue.nonce, base_fee);
-        }
-        let mut out = Vec::new();
-        while let Some(next) = heap.pop() {
-            if out.len() == count_max {
-                break;
-            }
-            let queue = &self.senders[&next.sender];
-            out.push(queue.transactions[&next.nonce].clone());
-            push_candidate(&mut heap, &next.sender, queue, next.nonce + 1, base_fee);
-        }
-        out
-    }
-
-    /// Whether a transaction may come in, the full pool aside.
-    fn admit(
-        &self,
-        transaction: &CheckedTransaction,
-        account: Option<&Account>,
-        context: PoolContext,
-    ) -> Result<(), PoolError> {
-        if self.by_hash.contains_key(&transaction.hash()) {
-            return Err(PoolError::Known(transaction.hash()));
-        }
-        transaction.check_limits()?;
-        if transaction.gas_limit() > context.gas_limit {
-            let (want, got) = (context.gas_limit, transaction.gas_limit());
-            return Err(PoolError::BlockGas { want, got });
-        }
-        if transaction.max_fee() < u128::from(context.base_fee_min) {
-            let (want, got) = (context.base_fee_min, transaction.max_fee());
-            return Err(PoolError::FeeTooLow { want, got });
-        }
-        if account.is_some_and(|account| account.code_hash.is_some()) {
-            return Err(PoolError::SenderHasCode(transaction.sender()));
-        }
-        let mut queue = self
-            .senders
-            .get(&transaction.sender())
-            .cloned()
-            .unwrap_or_default();
-        (queue.nonce, queue.balance) = account.map_or((0, 0), |a| (a.nonce, a.balance));
-        queue.admit(transaction)
-    }
-
-    /// Changes a sender's queue and everything derived from it.
-    fn edit(&mut self, sender: Address, change: impl FnOnce(&mut Queue)) {
-        let mut queue = self.senders.remove(&sender).unwrap_or_default();
-        if let Some(fee) = queue.tail_fee() {
-            self.tails.remove(&(fee, sender));
-        }
-        for transaction in queue.transactions.values() {
-            self.by_hash.remove(&transaction.hash());
-            self.bytes -= transaction.bytes().len();
-        }
-        change(&mut queue);
-        for (nonce, transaction) in &queue.transactions {
-            self.by_hash.insert(transaction.hash(), (sender, *nonce));
-            self.bytes += transaction.bytes().len();
-        }
-        if let Some(fee) = queue.tail_fee() {
-            self.tails.insert((fee, sender));
-            self.senders.insert(sender, queue);
-        }
-    }
-
-    /// Drops the worst paying tails until the limits hold.
-    fn evict(&mut self) {
-        while self.by_hash.len() > self.limits.count || self.bytes > self.limits.bytes {
-            let (_, sender) = *self
-                .tails
-                .first()
-                .expect("a pool over its limits is not empty");
-            self.edit(sender, |queue| {
-                queue.transactions.pop_last();
-            });
-        }
-    }
-}
-
-impl Queue {
-    /// Nonce, replacement and balance, given the account at the head.
-    fn admit(&mut self, transaction: &CheckedTransaction) -> Result<(), PoolError> {
-        let nonce = transaction.nonce();
-        if nonce < self.nonce {
-            return Err(PoolError::NonceTooLow {
-                want: self.nonce,
-                got: nonce,
-            });
-        }
-        let highest = self
-            .nonce_next()
-            .saturating_add(POOL_NONCE_GAP)
-            .min(NONCE_MAX);
-        if nonce > highest {
-            return Err(PoolError::NonceTooHigh {
-                want: highest,
-                got: nonce,
-            });
-        }
-        if let Some(old) = self.transactions.get(&nonce) {
-            check_replacement(old, transaction)?;
-        } else if self.transactions.len() >= POOL_PER_SENDER {
-            let got = self.transactions.len();
-            return Err(PoolError::SenderFull {
-                want: POOL_PER_SENDER,
-                got,
-            });
-        }
-        self.transactions.insert(nonce, transaction.clone());
-        let want = self.cost();
-        if want > U256::from(self.balance) {
-            return Err(PoolError::Balance {
-                want,
-                got: self.balance,
-            });
+        if matches!(source, Source::User | Source::Reorg) {
+            self.journal.insert(hash, Some(transaction.clone()));
         }
         Ok(())
     }
-}
 
-/// Both fees must rise by the bump, or the replacement is spam.
-fn check_replacement(old: &CheckedTransaction, new: &CheckedTransaction) -> Result<(), PoolError> {
-    let raised = |fee: u128| {
-        let bump = u128::from(100 + POOL_BUMP_PERCENT);
-        fee.saturating_mul(bump)
-            .div_ceil(100)
-            .max(fee.saturating_add(1))
-    };
-    for (old_fee, got) in [
-        (old.max_fee(), new.max_fee()),
-        (old.priority_fee(), new.priority_fee()),
-    ] {
-        let want = raised(old_fee);
-        if got < want {
-            return Err(PoolError::Underpriced {
-                nonce: new.nonce(),
-                want,
-                got,
-            });
+    /// Lets a restart keep a transaction of the pool: a user has sent what a peer had sent before.
+    pub fn make_durable(&mut self, hash: &TxHash) {
+        let Some((sender, nonce)) = self.shared.by_hash.get(hash).copied() else {
+            return;
+        };
+        let Some(queue) = self.shared.senders.get(&sender) else {
+            return;
+        };
+        let mut queue = Queue::clone(queue);
+        if let Some(transaction) = queue.make_durable(nonce) {
+            self.put(sender, queue);
+            self.journal.insert(*hash, Some(transaction));
         }
     }
-    Ok(())
+
+    /// Notes that a transaction that had been in a block or in the journal was not taken back.
+    pub fn not_taken_back(&mut self, hash: TxHash, error: PoolError, now: Time) {
+        self.journal.insert(hash, None);
+        self.note(hash, Reason::NotTakenBack(error), now);
+    }
+
+    /// Judges a sender's transactions again after a block changed its account. `mined` says in
+    /// which block of the best chain a transaction stands, of those that joined it just now.
+    pub fn account_changed(
+        &mut self,
+        address: &Address,
+        account: Option<&Account>,
+        mined: &dyn Fn(&TxHash) -> Option<BlockId>,
+        now: Time,
+    ) {
+        let Some(queue) = self.shared.senders.get(address) else {
+            return;
+        };
+        let mut queue = Queue::clone(queue);
+        let gone = queue.judge(account, now.monotonic_ms);
+        self.put(*address, queue);
+        let want = account.map_or(0, |account| account.nonce);
+        for entry in gone {
+            let got = entry.transaction.nonce();
+            let reason = match mined(&entry.transaction.hash()) {
+                Some(block) => Reason::Mined(block),
+                None if got < want => Reason::NonceUsed { want, got },
+                None => Reason::SenderHasCode,
+            };
+            self.departed(&entry, reason, now);
+        }
+    }
+
+    /// Gives up what has waited too long, of a bounded number of senders.
+    pub fn expire(&mut self, now: Time) {
+        for _ in 0..POOL_EXPIRE_SENDERS {
+            let due = self.expiry.first().copied();
+            let Some((_, sender)) = due.filter(|(at, _)| *at <= now.monotonic_ms) else {
+                return;
+            };
+            let queue = self.shared.senders.get(&sender);
+            let mut queue = queue.map(|queue| Queue::clone(queue)).unwrap_or_default();
+            let gone = queue.expire(now.monotonic_ms);
+            self.put(sender, queue);
+            for entry in gone {
+                let waited_ms = now.monotonic_ms.saturating_sub(entry.since_ms);
+                let secs = waited_ms / 1_000;
+                self.departed(&entry, Reason::Expired { secs }, now);
+            }
+        }
+    }
 }
 
-/// The next transaction of a sender in the race for a place in the template.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    tip: u128,
-    sender: Address,
-    nonce: u64,
-}
+impl Pool {
+    fn entry(
+        &self,
+        transaction: &CheckedTransaction,
+        context: &PoolContext,
+        source: Source,
+    ) -> Entry {
+        Entry {
+            transaction: transaction.clone(),
+            arrival: self.arrivals.saturating_add(1),
+            class: Class::Queued,
+            since_ms: context.now.monotonic_ms,
+            gas_min: transaction.gas_min(),
+            is_durable: source != Source::Peer,
+        }
+    }
 
-fn push_candidate(
-    heap: &mut BinaryHeap<Candidate>,
-    sender: &Address,
-    queue: &Queue,
-    nonce: u64,
-    base_fee: u64,
-) {
-    let transaction = queue.transactions.get(&nonce);
-    if let Some(tip) = transaction.and_then(|transaction| transaction.effective_tip(base_fee)) {
-        heap.push(Candidate {
-            tip,
-            sender: *sender,
-            nonce,
+    /// Puts a sender's new queue in place of the old one and brings the indexes up to date.
+    fn put(&mut self, sender: Address, queue: Queue) {
+        let shared = Arc::make_mut(&mut self.shared);
+        let old = shared.senders.get(&sender).cloned().unwrap_or_default();
+        for entry in old.entries() {
+            let now = queue.same(entry);
+            if now.is_some_and(|now| now.class == entry.class) {
+                continue;
+            }
+            ranks(&mut self.pending, &mut self.queued, entry.class).remove(entry);
+            match now {
+                Some(now) => ranks(&mut self.pending, &mut self.queued, now.class).insert(now),
+                None => {
+                    shared.by_hash.remove_mut(&entry.transaction.hash());
+                    shared.bytes = shared.bytes.saturating_sub(entry.size());
+                }
+            }
+        }
+        for entry in queue.entries() {
+            if old.same(entry).is_none() {
+                let place = (sender, entry.transaction.nonce());
+                shared.by_hash.insert_mut(entry.transaction.hash(), place);
+                shared.bytes = shared.bytes.saturating_add(entry.size());
+                ranks(&mut self.pending, &mut self.queued, entry.class).insert(entry);
+            }
+        }
+        self.replace(sender, &old, queue);
+    }
+
+    /// The part of `put` that concerns a sender as a whole.
+    fn replace(&mut self, sender: Address, old: &Queue, queue: Queue) {
+        let shared = Arc::make_mut(&mut self.shared);
+        let (was, is) = (old.pending(), queue.pending());
+        shared.pending = shared
+            .pending
+            .saturating_sub(was.len())
+            .saturating_add(is.len());
+        let arrival = |entries: &[Entry]| entries.first().map(|entry| entry.arrival);
+        if arrival(was) != arrival(is) {
+            was.first().inspect(|entry| shared.heads.remove(entry));
+            is.first().inspect(|entry| shared.heads.insert(entry));
+        }
+        let (was, is) = (old.expires_ms(), queue.expires_ms());
+        if was != is {
+            was.map(|at| self.expiry.remove(&(at, sender)));
+            is.map(|at| self.expiry.insert((at, sender)));
+        }
+        if queue.entries().is_empty() {
+            shared.senders.remove_mut(&sender);
+        } else {
+            shared.senders.insert_mut(sender, Arc::new(queue));
+        }
+    }
+
+    fn departed(&mut self, entry: &Entry, reason: Reason, now: Time) {
+        let hash = entry.transaction.hash();
+        if entry.is_durable {
+            self.journal.insert(hash, None);
+        }
+        self.note(hash, reason, now);
+    }
+
+    fn note(&mut self, hash: TxHash, reason: Reason, now: Time) {
+        let unix_secs = now.unix_secs;
+        Arc::make_mut(&mut self.shared).departures.push(Departure {
+            hash,
+            reason,
+            unix_secs,
         });
+    }
+}
+
+fn ranks<'a>(pending: &'a mut Ranks, queued: &'a mut Ranks, class: Class) -> &'a mut Ranks {
+    match class {
+        Class::Pending => pending,
+        Class::Queued => queued,
     }
 }

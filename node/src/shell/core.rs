@@ -14,8 +14,8 @@ use std::{
 };
 
 use chain::{
-    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Request, Store, StoreError,
-    Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
+    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store,
+    StoreError, Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
 };
 use p2p::GossipToken;
 use state::Evm;
@@ -140,6 +140,7 @@ impl<S: Store> Core<S> {
     /// If the store fails: nothing acknowledged is lost, a restart is safe.
     pub fn run(self) -> Result<(), StoreError> {
         let mut running = Running::new(self)?;
+        running.take_journal()?;
         // A store may hold blocks that were never executed: a tick finds them.
         running.own_inputs.push_back(Input::Tick);
         running.run()
@@ -185,6 +186,16 @@ impl<S: Store> Running<S> {
                 return Ok(());
             }
         }
+    }
+
+    /// Gives the pool back what users were told that it has, before anything else is taken.
+    fn take_journal(&mut self) -> Result<(), StoreError> {
+        let items = self.snapshot.pooled()?;
+        let damaged = |error| StoreError(format!("the pool's journal is damaged: {error}"));
+        let transactions = check::transactions(&items, self.core.node.spec()).map_err(damaged)?;
+        let mut group = Group::default();
+        self.step(Input::Journal(transactions), &mut group)?;
+        self.finish(group)
     }
 
     fn take(&mut self, message: Message, group: &mut Group) -> Result<(), StoreError> {

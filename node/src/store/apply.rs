@@ -45,6 +45,12 @@ pub fn apply(
     if let Some(head) = &batch.head {
         tables.facts.put(b"head", &block_key(head))?;
     }
+    for (hash, change) in &batch.pooled {
+        match change {
+            Some(transaction) => tables.pool.put(&hash.0, transaction.bytes())?,
+            None => tables.pool.remove(&hash.0)?,
+        }
+    }
     Ok(())
 }
 

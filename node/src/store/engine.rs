@@ -13,6 +13,7 @@ use chain::{
 };
 use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
+    TableHandle,
 };
 
 use super::{
@@ -25,6 +26,8 @@ use super::{
 
 /// The table that every version of the format has, with the version in it.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// The table that was added later.
+const JOURNAL: &str = "pool";
 /// Memory for pages of the file. The system's own cache stands behind it.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Headers read at a time when all are visited.
@@ -81,11 +84,25 @@ impl RedbStore {
                 Some(FORMAT) => {}
                 Some(got) => return Err(Trouble::Format { want: FORMAT, got }),
             }
+            store.add_missing_tables(&read)?;
+            let read = store.database.begin_read().map_err(engine)?;
             let tables = ReadTables::read(&read)?;
             store.label = Some(label_of(&tables)?);
             store.index = load_index(&tables)?;
             Ok(store)
         })
+    }
+
+    /// Makes the table of the pool's journal, which older programs of this format do not know.
+    fn add_missing_tables(&self, read: &ReadTransaction) -> Result<(), Trouble> {
+        let mut names = read.list_tables().map_err(engine)?;
+        if names.any(|table| table.name() == JOURNAL) {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write().map_err(engine)?;
+        let journal = TableDefinition::<&[u8], &[u8]>::new(JOURNAL);
+        transaction.open_table(journal).map_err(engine)?;
+        transaction.commit().map_err(engine)
     }
 
     /// The store's label; none in an empty one.
@@ -248,6 +265,10 @@ impl Reader for RedbSnapshot {
 
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
         Ok(self.0.index.get(hash))
+    }
+
+    fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.read(ReadTables::pooled)
     }
 
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@
 //! | canonical | height | hash |
 //! | bodies | height ‖ hash | body as on the wire |
 //! | changes, receipts | height ‖ hash ‖ number | a piece (`pieces`) |
+//! | pool | a transaction's hash | its encoding; the table may be missing in older files |
 //!
 //! Heights in keys are big-endian, so that keys sort by height and parents come first.
 
@@ -60,6 +61,8 @@ pub struct Tables<T> {
     pub changes: Named<T>,
     /// Receipts in pieces.
     pub receipts: Named<T>,
+    /// The pool's journal.
+    pub pool: Named<T>,
 }
 
 /// The tables of a snapshot.
@@ -81,6 +84,7 @@ impl<T> Tables<T> {
             bodies: named("bodies")?,
             changes: named("changes")?,
             receipts: named("receipts")?,
+            pool: named("pool")?,
         })
     }
 }
@@ -159,6 +163,11 @@ impl Named<Table<'_, Bytes, Bytes>> {
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
+    /// All transactions of the pool's journal.
+    pub fn pooled(&self) -> Result<Vec<Vec<u8>>, Trouble> {
+        self.pool.get_all(&[])
+    }
+
     /// The head.
     pub fn head(&self) -> Result<Option<BlockId>, Trouble> {
         Ok(self

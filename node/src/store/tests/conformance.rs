@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chain::{
-    BlockHash, ChangeSet, Header, Log, Receipt, TxHash,
+    BlockHash, ChangeSet, CheckedTransaction, Header, Log, Receipt, TxHash,
     execution::{CodeAdded, SlotChange},
     store::{Batch, BlockId, ExecutedBlock, Reader, Stage, Store, TransactionPlace},
     transaction::hash_of,
 };
 
-use super::{Bench, Block, Disk, Memory, assert_holds, child, genesis, id, joined, moved};
+use super::{
+    Bench, Block, Disk, Memory, assert_holds, child, genesis, id, joined, moved, transactions,
+};
 
 fn conforms<B: Bench>(mut new: impl FnMut() -> B) {
     starts_with_genesis(&mut new());
@@ -19,6 +21,7 @@ fn conforms<B: Bench>(mut new: impl FnMut() -> B) {
     drops_and_condemns(&mut new());
     holds_a_worst_case_block(&mut new());
     visits_parents_first(&mut new());
+    keeps_the_journal(&mut new());
 }
 
 #[test]
@@ -156,6 +159,49 @@ fn follows_a_reorg(bench: &mut impl Bench) {
         assert_eq!(back.transaction(&hash_of(b"new")), Ok(None));
     }
     drop(before);
+}
+
+/// The pool's journal: what is to be kept, in one batch or several, and no longer.
+fn keeps_the_journal(bench: &mut impl Bench) {
+    let mut store = bench.make(&genesis());
+    let all = transactions();
+    let keep = |range: std::ops::Range<usize>| Batch {
+        pooled: all[range]
+            .iter()
+            .map(|tx| (tx.hash(), Some(tx.clone())))
+            .collect(),
+        ..Batch::default()
+    };
+    let drop = |range: std::ops::Range<usize>| Batch {
+        pooled: all[range].iter().map(|tx| (tx.hash(), None)).collect(),
+        ..Batch::default()
+    };
+    let held = |list: &[&CheckedTransaction]| {
+        let mut list = list.to_vec();
+        list.sort_by_key(|tx| tx.hash());
+        Ok(list
+            .into_iter()
+            .map(|tx| tx.bytes().to_vec())
+            .collect::<Vec<_>>())
+    };
+    assert_eq!(store.snapshot().unwrap().pooled(), held(&[]));
+    assert!(!keep(0..1).is_empty());
+    store.commit(&keep(0..3)).unwrap();
+    let before = store.snapshot().unwrap();
+    // Taken, dropped and taken again within one commit; dropped without having been there.
+    let mut batch = drop(0..2);
+    batch.append(keep(1..2));
+    batch.append(keep(3..4));
+    batch.append(drop(3..5));
+    store.commit(&batch).unwrap();
+    let mut store = bench.reopen(store);
+    assert_eq!(
+        store.snapshot().unwrap().pooled(),
+        held(&[&all[1], &all[2]])
+    );
+    assert_eq!(before.pooled(), held(&[&all[0], &all[1], &all[2]]));
+    store.commit(&drop(0..5)).unwrap();
+    assert_eq!(store.snapshot().unwrap().pooled(), held(&[]));
 }
 
 fn drops_and_condemns(bench: &mut impl Bench) {

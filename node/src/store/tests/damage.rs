@@ -4,12 +4,12 @@ use std::{fs, path::Path};
 
 use chain::{
     Block, BlockHash,
-    store::{BlockId, Reader, Stage, Store},
+    store::{Batch, BlockId, Reader, Stage, Store},
 };
 
 use super::{
     super::{RedbStore, Trouble, directory::Lock},
-    Bench, Disk, assert_holds, changes, child, genesis, id, joined, moved, receipts,
+    Bench, Disk, assert_holds, changes, child, genesis, id, joined, moved, receipts, transactions,
 };
 
 /// A store with three executed blocks; its directory and the blocks.
@@ -19,6 +19,12 @@ fn small(disk: &mut Disk) -> Vec<Block> {
     let b = child(&a.header, 2, &[b"three"]);
     store.commit(&joined(&[&a, &b])).unwrap();
     store.commit(&moved(&[], &[&a, &b])).unwrap();
+    let waiting = transactions().remove(0);
+    let batch = Batch {
+        pooled: [(waiting.hash(), Some(waiting))].into(),
+        ..Batch::default()
+    };
+    store.commit(&batch).unwrap();
     vec![genesis(), a, b]
 }
 
@@ -50,6 +56,26 @@ fn another_format_is_told_from_damage() {
         text.contains("format version 99, this program reads 1"),
         "{text}"
     );
+}
+
+/// Files of the time before the pool had a journal are opened as they are.
+#[test]
+fn a_missing_journal_is_made() {
+    let mut disk = Disk::new();
+    let blocks = small(&mut disk);
+    {
+        let database = ::redb::Database::open(disk.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let definition = ::redb::TableDefinition::<&[u8], &[u8]>::new("pool");
+        assert!(transaction.delete_table(definition).unwrap());
+        transaction.commit().unwrap();
+    }
+    let mut store = open(&disk).unwrap();
+    let reader = store.snapshot().unwrap();
+    assert_eq!(reader.pooled(), Ok(vec![]));
+    assert_holds(&reader, &blocks[2], Stage::Executed);
+    let next = child(&blocks[2].header, 3, &[b"four"]);
+    store.commit(&joined(&[&next])).unwrap();
 }
 
 /// Threat S8.
@@ -149,6 +175,7 @@ fn damaged_values_are_errors_that_say_where() {
         "bodies",
         "changes",
         "receipts",
+        "pool",
     ] {
         for key in keys(&file, table) {
             for way in ways {
@@ -186,6 +213,7 @@ fn read_all(disk: &Disk, blocks: &[Block]) -> Result<(), String> {
             }
         }
         assert_eq!(count, blocks.len());
+        assert_eq!(reader.pooled()?, [transactions()[0].bytes()]);
         Ok(())
     };
     read().map_err(|error: chain::store::StoreError| error.to_string())

@@ -7,7 +7,7 @@ mod damage;
 use std::{path::PathBuf, sync::Arc};
 
 use chain::{
-    Block, Body, ChangeSet, Header, Receipt, U256,
+    Block, Body, ChangeSet, CheckedTransaction, Header, Receipt, U256,
     execution::SlotChange,
     header::{Extension, PowHeader},
     memory::MemoryStore,
@@ -123,6 +123,24 @@ fn first_batch(genesis: &Block) -> Batch {
     let mut batch = joined(&[genesis]);
     batch.append(moved(&[], &[genesis]));
     batch
+}
+
+/// The valid transactions among the vectors.
+fn transactions() -> Vec<CheckedTransaction> {
+    let vectors = include_str!("../../../../tests/vectors/transactions.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let check = |vector: &serde_json::Value| {
+        let hex = vector["raw"].as_str().unwrap();
+        let bytes = (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16));
+        let bytes: Vec<_> = bytes.collect::<Result<_, _>>().unwrap();
+        CheckedTransaction::check(&bytes, vector["chain_id"].as_u64().unwrap()).unwrap()
+    };
+    vectors["valid"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(check)
+        .collect()
 }
 
 /// Where a test gets its stores from: an empty one, and the same one opened again.

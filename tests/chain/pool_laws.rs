@@ -1,0 +1,327 @@
+//! The pool against the naive model: every answer, the contents, the order, the departures.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chain::{
+    Account, Address, BlockHash, BlockId, CheckedTransaction, TxHash,
+    pool::{Class, Pool, PoolLimits, Source},
+};
+use proptest::{
+    collection::vec,
+    prelude::{Just, Strategy, TestCaseError, prop_assert_eq, prop_oneof, proptest},
+    test_runner::Config,
+};
+
+use crate::{
+    codec::config,
+    pool::{CONTEXT, account},
+    pool_model::{Item, Model},
+    support::builder::{GWEI, LGN, Wallet, transfer},
+};
+
+/// What can happen to a pool.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Insert {
+        sender: usize,
+        /// Above the account's nonce.
+        ahead: u64,
+        max_fee: u128,
+        tip: u128,
+        wei: u128,
+        bytes: usize,
+        source: Source,
+    },
+    /// A block takes the best ones, and the base fee changes.
+    Mined {
+        count: usize,
+        base_fee: u64,
+    },
+    /// The same nonces were used by others, or the balance was spent or filled up.
+    Account {
+        sender: usize,
+        nonce: u64,
+        balance: u128,
+    },
+    /// The latest block is undone, and what was in it comes back.
+    Undone,
+    Passed {
+        secs: u64,
+    },
+    /// A user sends what may be here already.
+    Durable {
+        sender: usize,
+        ahead: u64,
+    },
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let ahead = prop_oneof![8 => 0_u64..5, 1 => 14_u64..19];
+    let source = prop_oneof![
+        3 => Just(Source::Peer),
+        1 => Just(Source::User),
+        1 => Just(Source::Journal),
+    ];
+    let bytes = prop_oneof![3 => 0_usize..30, 1 => 300_usize..700];
+    let fees = (0_u128..12, 0_u128..12);
+    let insert = (0_usize..4, ahead, fees, 0_u128..3, bytes, source);
+    let insert = insert.prop_map(|(sender, ahead, fees, wei, bytes, source)| Op::Insert {
+        sender,
+        ahead,
+        // Steps of 10 % and less, on both sides of the base fee.
+        max_fee: GWEI * (100 + 15 * fees.0) / 100,
+        tip: (GWEI * (5 * fees.1) / 100).min(GWEI),
+        wei: wei * LGN,
+        bytes,
+        source,
+    });
+    let base_fee = 100_u64..260;
+    let mined = (0_usize..4, base_fee).prop_map(|(count, percent)| Op::Mined {
+        count,
+        base_fee: percent * 10_000_000,
+    });
+    let changed = (0_usize..4, 0_u64..5, 0_u128..9);
+    let changed = changed.prop_map(|(sender, nonce, balance)| Op::Account {
+        sender,
+        nonce,
+        balance: balance * LGN,
+    });
+    let passed = prop_oneof![0_u64..900, 3_000_u64..90_000];
+    let passed = passed.prop_map(|secs| Op::Passed { secs });
+    let durable = (0_usize..4, 0_u64..3).prop_map(|(sender, ahead)| Op::Durable { sender, ahead });
+    let undone = Just(Op::Undone);
+    let op = prop_oneof![
+        14 => insert, 2 => mined, 1 => changed, 1 => undone, 1 => passed, 1 => durable,
+    ];
+    vec(op, 1..60)
+}
+
+/// The pool, the model, and the world around both.
+struct World {
+    wallets: Vec<Wallet>,
+    pool: Pool,
+    model: Model,
+    journal: BTreeSet<TxHash>,
+    /// What the latest blocks took, and the accounts before.
+    blocks: Vec<(Vec<CheckedTransaction>, BTreeMap<Address, Account>)>,
+}
+
+impl World {
+    fn new(limits: PoolLimits) -> Self {
+        let wallets: Vec<_> = (1..5).map(Wallet::new).collect();
+        let accounts = wallets
+            .iter()
+            .map(|wallet| (wallet.address, account(0, 8 * LGN)));
+        Self {
+            pool: Pool::new(limits),
+            model: Model::new(limits, accounts.collect(), CONTEXT),
+            wallets,
+            journal: BTreeSet::new(),
+            blocks: Vec::new(),
+        }
+    }
+
+    fn insert(&mut self, tx: &CheckedTransaction, source: Source) -> Result<(), TestCaseError> {
+        let account = self.model.accounts[&tx.sender()].clone();
+        let got = self
+            .pool
+            .insert(tx, Some(&account), &self.model.context, source);
+        if got.is_ok() && source == Source::Journal {
+            self.journal.insert(tx.hash());
+        }
+        prop_assert_eq!(got, self.model.insert(tx, source));
+        Ok(())
+    }
+
+    fn account_changed(
+        &mut self,
+        address: Address,
+        account: &Account,
+        mined: &[(TxHash, BlockId)],
+    ) {
+        let place = |hash: &TxHash| {
+            let found = mined.iter().find(|(other, _)| other == hash);
+            found.map(|(_, block)| *block)
+        };
+        let now = self.model.context.now;
+        self.pool
+            .account_changed(&address, Some(account), &place, now);
+        self.model.account_changed(address, account, mined);
+    }
+
+    fn apply(&mut self, op: Op) -> Result<(), TestCaseError> {
+        match op {
+            Op::Insert {
+                sender,
+                ahead,
+                max_fee,
+                tip,
+                wei,
+                bytes,
+                source,
+            } => {
+                let wallet = &self.wallets[sender];
+                let nonce = self.model.accounts[&wallet.address].nonce + ahead;
+                let mut tx = transfer(nonce, Address::ZERO, wei);
+                (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (max_fee, tip);
+                tx.input = vec![0; bytes].into();
+                tx.gas_limit = 30_000;
+                let tx = wallet.sign(tx);
+                self.insert(&tx, source)?;
+            }
+            Op::Mined { count, base_fee } => self.mine(count, base_fee),
+            Op::Account {
+                sender,
+                nonce,
+                balance,
+            } => {
+                let address = self.wallets[sender].address;
+                let nonce = self.model.accounts[&address].nonce + nonce / 3;
+                self.blocks.clear();
+                self.account_changed(address, &account(nonce, balance), &[]);
+            }
+            Op::Undone => self.undo()?,
+            Op::Passed { secs } => {
+                let now = &mut self.model.context.now;
+                now.monotonic_ms += secs * 1_000;
+                now.unix_secs += secs;
+                self.pool.expire(self.model.context.now);
+                self.model.expire();
+            }
+            Op::Durable { sender, ahead } => {
+                let address = self.wallets[sender].address;
+                let nonce = self.model.accounts[&address].nonce + ahead;
+                let is_it =
+                    |item: &&mut Item| item.tx.sender() == address && item.tx.nonce() == nonce;
+                if let Some(item) = self.model.list.iter_mut().find(is_it) {
+                    item.is_durable = true;
+                    self.pool.make_durable(&item.tx.hash());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn mine(&mut self, count: usize, base_fee: u64) {
+        let best = self.model.candidates().into_iter().take(count);
+        let taken: Vec<_> = best.map(|item| item.tx).collect();
+        let block = BlockId {
+            height: 7,
+            hash: BlockHash([7; 32]),
+        };
+        let mined: Vec<_> = taken.iter().map(|tx| (tx.hash(), block)).collect();
+        self.model.context.base_fee = base_fee;
+        let before = self.model.accounts.clone();
+        for address in before.keys() {
+            let own = taken.iter().filter(|tx| tx.sender() == *address);
+            let spent = own
+                .clone()
+                .map(|tx| u128::try_from(tx.cost_max().unwrap()).unwrap());
+            let old = &before[address];
+            let account = account(
+                old.nonce + own.count() as u64,
+                old.balance - spent.sum::<u128>(),
+            );
+            if account != *old {
+                self.account_changed(*address, &account, &mined);
+            }
+        }
+        self.blocks.push((taken, before));
+    }
+
+    fn undo(&mut self) -> Result<(), TestCaseError> {
+        let Some((taken, before)) = self.blocks.pop() else {
+            return Ok(());
+        };
+        for (address, account) in before {
+            if account != self.model.accounts[&address] {
+                self.account_changed(address, &account, &[]);
+            }
+        }
+        for tx in taken {
+            self.insert(&tx, Source::Reorg)?;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self) -> Result<(), TestCaseError> {
+        let (snapshot, model) = (self.pool.snapshot(), &self.model);
+        for (hash, change) in self.pool.take_journal() {
+            match change {
+                Some(_) => self.journal.insert(hash),
+                None => self.journal.remove(&hash),
+            };
+        }
+        prop_assert_eq!(&self.journal, &model.durable(), "the journal");
+        let classes = model.classes();
+        let pending = classes
+            .values()
+            .filter(|class| **class == Class::Pending)
+            .count();
+        let sizes = (model.list.len(), model.bytes(), pending);
+        prop_assert_eq!(
+            (snapshot.len(), snapshot.bytes(), snapshot.pending()),
+            sizes
+        );
+        let page = snapshot.page(None, usize::MAX);
+        let page: Vec<_> = page
+            .map(|entry| (entry.transaction.hash(), entry.class))
+            .collect();
+        prop_assert_eq!(page, classes.into_iter().collect::<Vec<_>>());
+        let departures = snapshot.departures().take(8);
+        let departures: Vec<_> = departures
+            .map(|gone| (gone.hash, gone.reason.clone()))
+            .collect();
+        let gone: Vec<_> = model.gone.iter().rev().take(8).cloned().collect();
+        prop_assert_eq!(departures, gone);
+        prop_assert_eq!(
+            snapshot.floor(model.context.now.monotonic_ms),
+            model.floor()
+        );
+        for (address, account) in &model.accounts {
+            let next = snapshot.nonce_next(address, account.nonce);
+            prop_assert_eq!(next, model.next_nonce(*address));
+            let own = model.of(*address).into_iter().map(|item| item.tx);
+            prop_assert_eq!(
+                snapshot.of(address).cloned().collect::<Vec<_>>(),
+                own.collect::<Vec<_>>()
+            );
+        }
+        self.compare_order()
+    }
+
+    fn compare_order(&self) -> Result<(), TestCaseError> {
+        let (snapshot, model) = (self.pool.snapshot(), &self.model);
+        let (base_fee, best) = (model.context.base_fee, model.candidates());
+        let want: Vec<_> = best.iter().map(|item| item.tx.clone()).collect();
+        prop_assert_eq!(&snapshot.candidates(base_fee, 100), &want);
+        prop_assert_eq!(
+            &snapshot.candidates(base_fee, 2),
+            &want[..want.len().min(2)]
+        );
+        for item in &model.list {
+            let hash = item.tx.hash();
+            prop_assert_eq!(snapshot.get(&hash), Some(&item.tx));
+            let entry = snapshot.entry(&hash).unwrap();
+            prop_assert_eq!(entry.since_ms, item.since_ms);
+            prop_assert_eq!(entry.is_durable, item.is_durable);
+            let why = snapshot.why_waiting(&hash, base_fee);
+            prop_assert_eq!(why, Some(model.why_waiting(item, &best)));
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: Config::default().cases.max(256), ..config(0) })]
+
+    /// M1, M3, M4, M5, M6: after any run of events the pool is what the model is.
+    #[test]
+    fn pool_against_the_naive_model(ops in ops(), count in 3_usize..14, bytes in 500_usize..3_000) {
+        let mut world = World::new(PoolLimits { count, bytes });
+        for op in ops {
+            world.apply(op)?;
+            world.compare()?;
+        }
+    }
+}
