@@ -1,20 +1,24 @@
 //! Who is kept out for a while for what it did: peer ids, and where they came from.
 //!
 //! The first ban of a peer is short, each further one twice as long, up to a longest. Peer ids
-//! cost nothing, so the IP is refused for the same time; not this machine's, which is everybody's
-//! on it. A pure structure over Unix seconds. Owned by the gate; `book_file` keeps it on disk.
+//! cost nothing, so nobody from its IP is let in for the same time. Not so for this machine's and
+//! private ones: behind a container's bridge or a proxy all the world comes from one of those, and
+//! anybody could shut the node off. A pure structure over Unix seconds. Owned by the gate; `book_file` keeps it on disk.
 
 use std::{collections::HashMap, net::IpAddr};
 
 use libp2p::PeerId;
 
-use crate::limits::{BAN_MEMORY_SECS, BANS_MAX};
+use crate::{
+    limits::{BAN_MEMORY_SECS, BANS_MAX},
+    reach::{Scope, scope},
+};
 
 /// A ban, and how many there were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ban {
     pub id: PeerId,
-    /// Refused too, where it is not this machine's.
+    /// Not let in either; a public one.
     pub ip: Option<IpAddr>,
     /// When it ends.
     pub until: u64,
@@ -67,7 +71,7 @@ impl Bans {
             id,
             ip: ip
                 .map(|ip| ip.to_canonical())
-                .filter(|ip| !ip.is_loopback()),
+                .filter(|ip| scope(*ip) == Scope::Public),
             until: now.saturating_add(doubled.min(self.last_secs)),
             times: before.saturating_add(1),
         };
@@ -150,10 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_not_banned() {
-        let (mut bans, ip) = (bans(), "127.0.0.1".parse().unwrap());
-        bans.ban(PeerId::random(), Some(ip), 0);
-        assert!(!bans.has_ip(ip, 0));
+    fn addresses_that_many_may_share_are_not_banned() {
+        let mut bans = bans();
+        for shared in ["127.0.0.1", "172.17.0.1", "::ffff:10.0.2.2", "fe80::1"] {
+            let (id, ip) = (PeerId::random(), shared.parse().unwrap());
+            assert_eq!(bans.ban(id, Some(ip), 0).ip, None, "{shared}");
+            assert!(bans.has(&id, 0) && !bans.has_ip(ip, 0), "{shared}");
+        }
     }
 
     #[test]
