@@ -16,7 +16,10 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use crate::{
     address::{self, ip},
-    limits::{BOOK_MAX, BOOK_PER_PEER, BOOK_PER_SOURCE, BOOK_RECENT_SECS, BOOK_REDIAL_SECS_MAX},
+    limits::{
+        BOOK_HEARSAY_DIALS_MAX, BOOK_MAX, BOOK_PER_PEER, BOOK_PER_SOURCE, BOOK_RECENT_SECS,
+        BOOK_REDIAL_SECS_MAX,
+    },
     reach::{Group, Reach, Scope, is_single, scope},
 };
 
@@ -164,14 +167,21 @@ impl Book {
         }
     }
 
-    /// An address is being dialled.
+    /// An address is being dialled: for the last time if somebody told it and nobody was ever
+    /// reached there. It may be a third party's, which would be dialled for ever.
     pub(crate) fn attempted(&mut self, id: &PeerId, address: &Multiaddr, now: u64) {
-        let found = |entry: &&mut Known| entry.id == *id && entry.address == *address;
-        if let Some(entry) = self.entries.iter_mut().find(found) {
-            entry.attempt = now;
-            entry.failures = entry.failures.saturating_add(1);
-            self.changed = true;
+        let found = |entry: &Known| entry.id == *id && entry.address == *address;
+        let Some(index) = self.entries.iter().position(found) else {
+            return;
+        };
+        let entry = &mut self.entries[index];
+        entry.attempt = now;
+        entry.failures = entry.failures.saturating_add(1);
+        let is_hearsay = !entry.tried && entry.source != Source::Own;
+        if is_hearsay && entry.failures >= BOOK_HEARSAY_DIALS_MAX {
+            self.entries.remove(index);
         }
+        self.changed = true;
     }
 
     /// A peer that we dialled has shown there that it speaks our protocol.

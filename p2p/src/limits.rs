@@ -96,6 +96,9 @@ pub const BOOK_RECENT_SECS: u64 = 24 * 60 * 60;
 /// The longest wait before an address of the book is dialled again, in seconds, without the up
 /// to a quarter that is added so that nodes do not dial in step.
 pub const BOOK_REDIAL_SECS_MAX: u64 = 600;
+/// Attempts in vain, within about twenty minutes, after which an address is forgotten that was
+/// told and where nobody was ever reached.
+pub const BOOK_HEARSAY_DIALS_MAX: u32 = 10;
 /// Attempts to dial addresses of the book that are under way.
 pub const BOOK_DIALS_MAX: usize = 8;
 /// The least time between two answers with addresses to one peer.

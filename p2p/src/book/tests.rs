@@ -197,6 +197,7 @@ fn the_wait_doubles_up_to_ten_minutes_and_a_little() {
     let mut book = book(Reach::World);
     let id = add(&mut book, "9.1.1.1:7", "8.8.8.8").unwrap();
     let (address, mut now) = (at("9.1.1.1:7"), 1_000);
+    book.reached(id, &address, 900);
     let mut waits = Vec::new();
     for _ in 0..14 {
         book.attempted(&id, &address, now);
@@ -219,6 +220,28 @@ fn the_wait_doubles_up_to_ten_minutes_and_a_little() {
         book.pick(5, 0, &[], nobody).is_some(),
         "the clock was set back"
     );
+}
+
+/// A third party that is named to many nodes is not dialled by all of them for ever.
+#[test]
+fn what_was_told_and_never_reached_is_given_up() {
+    let mut book = book(Reach::World);
+    let hearsay = add(&mut book, "9.1.1.1:7", "8.8.8.8").unwrap();
+    let tried = add(&mut book, "9.2.1.1:7", "8.8.8.8").unwrap();
+    let own = PeerId::random();
+    book.add_own(own, at("9.3.1.1:7"));
+    book.reached(tried, &at("9.2.1.1:7"), 100);
+    let all = [(hearsay, 1), (tried, 2), (own, 3)].map(|(id, n)| (id, at(&format!("9.{n}.1.1:7"))));
+    for attempt in 1..=BOOK_HEARSAY_DIALS_MAX {
+        assert!(holds(&book, &hearsay), "attempt {attempt}");
+        for (id, address) in &all {
+            book.attempted(id, address, 1_000);
+        }
+    }
+    assert!(!holds(&book, &hearsay) && holds(&book, &tried) && holds(&book, &own));
+    // The last attempt may succeed.
+    book.reached(hearsay, &all[0].1, 1_001);
+    assert!(holds(&book, &hearsay));
 }
 
 #[test]
