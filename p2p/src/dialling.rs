@@ -54,11 +54,12 @@ impl Task {
             .wanted_peers
             .saturating_sub(reached)
             .min(BOOK_DIALS_MAX);
-        // Each turn takes one address out of those that are due, so this ends.
+        // Each turn takes one address out of those that are due, so this ends, and at the first
+        // that cannot be dialled: neither can the next where connections or memory are short.
         while self.book_dials.len() < room && self.dial_known() {}
     }
 
-    /// Dials one address of the book, if any is due.
+    /// Dials one address of the book; whether one was due and dialling began.
     fn dial_known(&mut self) -> bool {
         let (now, in_use) = (unix_secs(), self.groups_in_use());
         let picked = self
@@ -68,20 +69,26 @@ impl Task {
             return false;
         };
         self.turn += 1;
-        self.dial_book(id, address);
-        true
+        self.dial_book(id, address)
     }
 
-    /// Dials an address of the book.
-    fn dial_book(&mut self, id: PeerId, address: Multiaddr) {
+    /// Dials an address of the book; whether that began. Nobody asked for just this one, so that
+    /// it did not is no warning.
+    fn dial_book(&mut self, id: PeerId, address: Multiaddr) -> bool {
         self.book.attempted(&id, &address, unix_secs());
-        let target = Target {
+        let options = behaviour::dial_options(Target {
             address: address.clone(),
             id: Some(id),
-        };
-        if let Some(connection) = self.dial(target) {
-            self.book_dials.insert(connection, (id, address));
+        });
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.book_dials.insert(connection, (id, address))),
+            Err(error) => {
+                tracing::debug!(%id, error = behaviour::causes(&error), "a known peer not dialled");
+                return false;
+            }
         }
+        true
     }
 
     /// Whether a peer is not to be dialled: connected, being dialled, or unwanted.

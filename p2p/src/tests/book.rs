@@ -177,3 +177,25 @@ async fn what_peers_know_of_each_other_is_not_the_shells_business() {
         assert!(!is_told, "{event:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_dialled_the_book_is_left_in_peace() {
+    let place = Place::new();
+    let line = |port| {
+        let id = Identity::generate().peer_id();
+        format!("peer {id} /ip4/127.0.0.1/tcp/{port} 5.{port} new 0 0 0\n")
+    };
+    let text: String = (1..=200).map(line).collect();
+    fs::write(place.file(), format!("lignum peers 1\n{text}")).unwrap();
+    let mut one = node(|config| {
+        config.book = Some(place.file());
+        // The process holds more already.
+        config.memory_bytes_max = 1;
+    })
+    .await;
+    assert!(one.lately().await.is_empty());
+    one.handle.shutdown().await;
+    let text = fs::read_to_string(place.file()).unwrap();
+    let untouched = text.lines().filter(|line| line.ends_with(" new 0 0 0"));
+    assert!(untouched.count() > 150, "one attempt in a tick");
+}
