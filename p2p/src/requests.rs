@@ -138,13 +138,13 @@ impl Requests {
         }
     }
 
-    /// The channel and bytes of an answer, if its request still waits and there is room for it;
+    /// The name, channel and bytes of an answer, if its request still waits and there is room for it;
     /// without room the request is declined.
     pub(crate) fn answer(
         &mut self,
         ticket: u64,
         response: &Response,
-    ) -> Option<(ResponseChannel<Answer>, Answer)> {
+    ) -> Option<(InboundRequestId, ResponseChannel<Answer>, Answer)> {
         let (request, channel) = self.channels.remove(&ticket)?;
         let bytes = response.encode();
         if !self.load.answer(&request, bytes.len()) {
@@ -152,7 +152,7 @@ impl Requests {
             self.load.0.remove(&request);
             return None;
         }
-        Some((channel, Answer::Bytes(bytes)))
+        Some((request, channel, Answer::Bytes(bytes)))
     }
 
     /// A peer's request is over: its answer is written, or can no longer be.

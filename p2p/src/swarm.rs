@@ -230,15 +230,15 @@ impl Task {
     }
 
     fn respond(&mut self, ticket: u64, response: &Response) {
-        let Some((channel, answer)) = self.requests.answer(ticket, response) else {
+        let Some((request, channel, answer)) = self.requests.answer(ticket, response) else {
             return;
         };
-        // The error means that the request lapsed at this very moment.
-        let _ = self
-            .swarm
-            .behaviour_mut()
-            .messages
-            .send_response(channel, answer);
+        let messages = &mut self.swarm.behaviour_mut().messages;
+        // The error means that the request lapsed at this very moment, and libp2p does not always
+        // say so: its bytes must not be counted until the connection ends.
+        if messages.send_response(channel, answer).is_err() {
+            self.requests.over(request);
+        }
     }
 
     fn publish(&mut self, message: &Gossip) {
