@@ -269,11 +269,16 @@ impl Forest {
             let top = self
                 .tree
                 .ancestor(tip, last.min(self.tree[tip].id().height));
-            let path = self.tree.branch(top, self.tree[frontier].parent);
+            // What is seen on the way down was seen with all below it down to the frontier, which
+            // is the same: many tips on one path cost one look at the path.
+            let (mut path, mut at) = (Vec::new(), top);
+            let bottom = self.tree[frontier].parent;
+            while at != bottom && seen.insert(at) {
+                path.push(at);
+                at = self.tree[at].parent;
+            }
             let missing = path.into_iter().rev();
-            out.extend(missing.filter(|id| {
-                self.tree[*id].stage == Stage::Header && seen.insert(*id) && can_come(*id)
-            }));
+            out.extend(missing.filter(|id| self.tree[*id].stage == Stage::Header && can_come(*id)));
             if out.len() >= window {
                 break;
             }

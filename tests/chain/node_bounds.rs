@@ -1,7 +1,7 @@
 //! R1, C3: what others make us keep, execute and send is bounded.
 
 use chain::{
-    CheckedBlock, Fault, Input, Peer, Request, Stage, Ticket, Verdict,
+    BlockHash, CheckedBlock, Fault, Input, Peer, Request, Stage, Ticket, Verdict,
     params::{
         BLOCKS_BYTES_MAX, HEADER_WIRE_BYTES, HEADERS_MAX, ORPHANS_PER_PEER, SERVED_BURST_BYTES,
         SERVED_BYTES, UNANNOUNCED_MAX,
@@ -249,4 +249,38 @@ fn f2_c3_cheap_blocks_from_a_near_branch_point() {
     assert_eq!(side.map(|side| side.stage), Some(Stage::Body));
     assert_eq!(shell.head(), hash(&main[99]));
     shell.assert_head_is_best_held();
+}
+
+/// C3: thousands of cheap branches from the path to a better header, as anybody can make while a
+/// new node is far below, cost no second look at what they share: the slow way takes minutes.
+#[test]
+#[allow(
+    clippy::disallowed_types,
+    reason = "real time is what is bounded, with room to spare"
+)]
+fn c3_many_tips_cost_little_time() {
+    let mut builder = Builder::new(regtest(&[]));
+    let chain = builder.chain(builder.genesis, 300);
+    let mut shell = Shell::new(&builder.spec);
+    shell.connect(1);
+    shell.headers(1, &chain);
+    let base = headers(&chain);
+    for tip in 0..3_000 {
+        let gaps = std::iter::once(2 + tip);
+        let branch = builder.headers_after(builder.genesis, &base[..250], gaps, 7);
+        let mut status = shell.node.status(shell.now);
+        (status.head, status.chain_work) = (BlockHash([0xee; 32]), [0xff; 32]);
+        let from = Peer(1);
+        shell.input(Input::Status { from, status });
+        let headers = branch[250..].to_vec();
+        shell.input(Input::Headers { from, headers });
+    }
+    assert_eq!(shell.node.forest().tips().count(), 3_001);
+    // An idle peer that has nothing of all that: every look goes through all tips.
+    shell.connect(2);
+    let start = std::time::Instant::now();
+    for _ in 0..1_000 {
+        shell.step(Input::Tick);
+    }
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
