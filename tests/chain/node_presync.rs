@@ -336,3 +336,18 @@ fn c3_retries_do_not_pass_by_the_threshold() {
     });
     assert_eq!(shell.node.forest().tree().len(), 202);
 }
+
+/// C2, Rule H5: headers whose time has not come hold up none of those before them: a chain that
+/// has enough work without its last ones is taken as far as its time has come.
+#[test]
+fn c2_an_early_end_of_a_shown_chain() {
+    let mut builder = Builder::new(regtest(&[]));
+    let main = builder.chain(builder.genesis, 3_000);
+    let mut shell = grown(&builder, &main);
+    let shown = builder.headers(builder.genesis, (0..2_990).map(|_| 1), 1);
+    shell.now.unix_secs = u64::from(shown[2_950].header().pow.time) - 7_201;
+    assert_eq!(two_faced(&builder, &mut shell, &shown, &shown), 0);
+    let tree = shell.node.forest().tree();
+    assert!(tree.find(&shown[2_949].hash()).is_some());
+    assert_eq!(tree.len(), 3_001 + 2_950);
+}

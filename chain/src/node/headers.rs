@@ -153,6 +153,10 @@ impl<E: Execution> Node<E> {
     ) -> Option<Presync> {
         match presync.show(&self.spec, step.now.unix_secs, headers) {
             Ok(()) => Some(presync),
+            // Those before the early one may be enough.
+            Err(PassError::Early) if presync.chain_work() >= self.forest.threshold() => {
+                Some(presync)
+            }
             Err(error) => {
                 self.charge_pass(from, &error, step);
                 None
