@@ -277,12 +277,9 @@ impl Fault {
     /// Points charged; at [`Fault::LIMIT`] the peer is disconnected.
     pub fn points(self) -> u32 {
         match self {
-            Self::InvalidWork
-            | Self::InvalidBlock
-            | Self::Contradiction
-            | Self::WrongNetwork
-            | Self::Full => 100,
-            Self::Malformed | Self::Mismatch => 50,
+            Self::InvalidWork | Self::InvalidBlock | Self::WrongNetwork | Self::Full => 100,
+            // Once may be an honest peer's deep reorg between two passes.
+            Self::Malformed | Self::Mismatch | Self::Contradiction => 50,
             Self::InvalidTransaction | Self::Unsolicited => 25,
             Self::Timeout | Self::NoProgress => 10,
             Self::TooManyRequests => 1,

@@ -45,7 +45,7 @@ fn p7_points_of_every_fault() {
         (Malformed, 50),
         (WrongNetwork, 100),
         (Unsolicited, 25),
-        (Contradiction, 100),
+        (Contradiction, 50),
         (NoProgress, 10),
         (Timeout, 10),
         (TooManyRequests, 1),

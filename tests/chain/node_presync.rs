@@ -180,8 +180,7 @@ fn c2_other_headers_than_shown() {
         let before = shell.node.forest().tree().len();
         let points = two_faced(&builder, &mut shell, &shown, &delivered);
         assert_eq!(points, fault.points(), "the same up to {same}");
-        assert_eq!(shell.out.disconnected, [(Peer(1), fault)]);
-        shell.out.disconnected.clear();
+        assert_eq!(shell.out.disconnected, [], "once may be a deep reorg");
         let kept = shell.node.forest().tree().len() - before;
         assert!(kept <= same / HEADERS_MAX * HEADERS_MAX, "{kept} of {same}");
     }
