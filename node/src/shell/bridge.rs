@@ -3,11 +3,20 @@
 //! Each message is checked on rayon's threads before the core sees it, bounded by bytes; the
 //! core's outgoing messages become commands. Runs as one task.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use chain::{ChainSpec, Fault, Gossip, Input, Peer, Request, Response, Ticket, sync};
+use chain::{
+    ChainSpec, Fault, Gossip, Input, Peer, Request, Response, Ticket, params::PEERS_MAX, sync,
+};
 use p2p::{Command, Event, Failure, GossipToken};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, error::TrySendError},
+    watch,
+};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -46,6 +55,8 @@ struct Running {
     requests: BTreeMap<u64, Request>,
     next_request: u64,
     checks: Arc<Semaphore>,
+    /// Disconnections that found the network's queue full: no hostile peer may stay for that.
+    unsent: VecDeque<Command>,
 }
 
 impl Bridge {
@@ -57,8 +68,10 @@ impl Bridge {
             requests: BTreeMap::new(),
             next_request: 0,
             checks,
+            unsent: VecDeque::new(),
         };
         loop {
+            running.send_unsent();
             let goes_on = tokio::select! {
                 event = running.bridge.events.next() => match event {
                     Some(event) => running.take_event(event).await,
@@ -253,9 +266,23 @@ impl Running {
     }
 
     /// A command that finds the queue full is dropped: gossip repeats itself, requests time out.
-    fn command(&self, command: Command) {
-        if self.bridge.network.try_send(command).is_err() {
-            debug!("the network's queue is full; a message is dropped");
+    /// Disconnections are kept until there is room.
+    fn command(&mut self, command: Command) {
+        let Err(TrySendError::Full(command)) = self.bridge.network.try_send(command) else {
+            return;
+        };
+        match command {
+            Command::Disconnect { .. } if self.unsent.len() < PEERS_MAX => {
+                self.unsent.push_back(command);
+            }
+            _ => debug!("the network's queue is full; a message is dropped"),
+        }
+    }
+
+    /// Sends what is kept, as far as there is room.
+    fn send_unsent(&mut self) {
+        for command in std::mem::take(&mut self.unsent) {
+            self.command(command);
         }
     }
 
