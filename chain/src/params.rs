@@ -149,6 +149,8 @@ pub const POOL_FLOOR_HALF_LIFE_SECS: u64 = 600;
 pub const POOL_EXPIRE_SENDERS: usize = 256;
 /// Transactions of which it is remembered why they left the pool.
 pub const POOL_DEPARTURES: usize = 4_096;
+/// Transactions that one block's undoing has announced again.
+pub const REANNOUNCED_MAX: usize = 256;
 /// Candidates handed to a template: twice what a block of 30,000,000 gas can hold.
 pub const TEMPLATE_CANDIDATES_MAX: usize = 3_000;
 

@@ -136,10 +136,17 @@ fn the_journal_of_the_pool() {
     let other = one.pay(0, two.address, 7 * LGN);
     let rival = builder.mine_with(builder.genesis, std::slice::from_ref(&other));
     let best = builder.mine(hash(&rival));
+    shell.out.transactions.clear();
     shell.own(&rival);
     shell.own(&best);
     assert_eq!(shell.head(), hash(&best));
     assert_eq!(held(&shell), hashes(&[&b, &c, &d]));
+    let announced = shell.out.transactions.iter().collect::<Vec<_>>();
+    assert_eq!(
+        hashes(&announced),
+        hashes(&[&b, &d]),
+        "others may not have heard of them"
+    );
     let gone = shell
         .node
         .pool()

@@ -7,6 +7,7 @@ use crate::{
     effect::{Effect, Event, Time},
     execution::Execution,
     hash::TxHash,
+    params::REANNOUNCED_MAX,
     pool::{PoolContext, PoolError, Source},
     rules,
     store::BlockId,
@@ -67,16 +68,22 @@ impl<E: Execution> Node<E> {
         source: Source,
         step: &mut Step<'_>,
     ) {
-        let mut taken = Vec::new();
+        let (mut taken, mut announced) = (Vec::new(), Vec::new());
         for transaction in transactions {
             let hash = transaction.hash();
             match self.pool_insert(transaction, source, step.now) {
-                Ok(()) => taken.push(hash),
+                Ok(()) => {
+                    taken.push(hash);
+                    announced.push(Effect::AnnounceTransaction(transaction.clone()));
+                }
                 Err(PoolError::Known(_)) => self.pool.make_durable(&hash),
                 // A refusal is final here: the best chain has decided otherwise.
                 Err(error) => self.pool.not_taken_back(hash, error, step.now),
             }
         }
+        // Those who followed the other branch all along may never have heard of them.
+        announced.truncate(REANNOUNCED_MAX);
+        step.effects.append(&mut announced);
         if !taken.is_empty() {
             step.effects.push(Effect::Publish(Event::Returned {
                 transactions: taken.into(),
