@@ -46,6 +46,8 @@ pub struct Plan {
     pub threads: usize,
     /// Share of its time that each thread works, in percent.
     pub throttle_percent: u8,
+    /// Whether they talk to other machines of the local network.
+    pub lan: bool,
 }
 
 /// One node process.
@@ -136,6 +138,9 @@ impl NodeProcess {
         let text = |path: &Path| path.display().to_string();
         let mut arguments: Vec<String> =
             vec!["node".into(), "--supervised".into(), "--mine".into()];
+        if plan.lan {
+            arguments.push("--lan".into());
+        }
         let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         flag("--datadir", text(&directory));
         flag("--network", text(&plan.spec));

@@ -53,6 +53,9 @@ pub struct Args {
     /// HTTP port of node 1; the others take the next free ones. 0: chosen by the system
     #[arg(long = "http.port", default_value_t = 8545)]
     http_port: u16,
+    /// Let nodes of the local network in, and find them
+    #[arg(long)]
+    lan: bool,
     /// Forget an earlier devnet in this directory and start a new chain
     #[arg(long)]
     fresh: bool,
@@ -171,6 +174,7 @@ fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
         spec,
         threads: args.threads,
         throttle_percent: args.throttle,
+        lan: args.lan,
     })
 }
 
