@@ -89,6 +89,19 @@ fn m7_pool_of_a_node() {
     assert_eq!(reason(&second).code(), "mined");
 }
 
+fn submit(shell: &mut Shell, transaction: &CheckedTransaction) {
+    let (ticket, transaction) = (Ticket(1), transaction.clone());
+    shell.input(Input::Submitted {
+        ticket,
+        transaction,
+    });
+}
+
+fn tell(shell: &mut Shell, transaction: &CheckedTransaction) {
+    let (from, transactions) = (Peer(1), vec![transaction.clone()]);
+    shell.input(Input::Transactions { from, transactions });
+}
+
 /// What a user was told is taken survives a restart until it is mined, and no longer; a reorg makes
 /// it survive again.
 #[test]
@@ -96,24 +109,13 @@ fn the_journal_of_the_pool() {
     let (one, two) = (Wallet::new(1), Wallet::new(2));
     let mut builder = Builder::new(regtest(&[&one, &two]));
     let mut shell = Shell::new(&builder.spec);
-    let submit = |shell: &mut Shell, transaction: &CheckedTransaction| {
-        let (ticket, transaction) = (Ticket(1), transaction.clone());
-        shell.input(Input::Submitted {
-            ticket,
-            transaction,
-        });
-    };
-    let gossip = |shell: &mut Shell, transaction: &CheckedTransaction| {
-        let (from, transactions) = (Peer(1), vec![transaction.clone()]);
-        shell.input(Input::Transactions { from, transactions });
-    };
     let [a, b, c] = [0, 1, 2].map(|nonce| one.pay(nonce, two.address, LGN));
     let (d, e) = (two.pay(0, one.address, LGN), two.pay(1, one.address, LGN));
     for tx in [&a, &b, &c] {
         submit(&mut shell, tx);
     }
     for tx in [&d, &e] {
-        gossip(&mut shell, tx);
+        tell(&mut shell, tx);
     }
     // A user sends again what a peer has sent: it is known, and is kept from now on.
     submit(&mut shell, &d);
