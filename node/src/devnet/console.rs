@@ -121,6 +121,10 @@ impl Feed {
         }
         // Asked only where a line wants it.
         let peers = wanted.last().map_or(0, |_| peers(url));
+        let said_how = wanted.iter().any(|notice| notice.kind == "chain_reorg");
+        if said_how && self.ends.is_some() {
+            self.ends = Some(Instant::now());
+        }
         let lines = wanted[skipped..].iter();
         out.extend(lines.filter_map(|notice| match notice.kind.as_str() {
             "head" => self.block_line(url, &notice.data, peers),
