@@ -38,10 +38,10 @@ impl Task {
         }
     }
 
-    /// Dials what is due, while too few peers were reached by us.
+    /// Dials what is due, while too few peers were reached by us, and else feels its way on.
     pub(crate) fn dial_due(&mut self, now: Instant) {
         if self.peers.outbound().count() >= self.wanted_peers {
-            return;
+            return self.feel(now);
         }
         for (index, target) in self.bootnodes.due(now, |id| self.is_served(id)) {
             match self.dial(target) {
@@ -57,6 +57,22 @@ impl Task {
         // Each turn takes one address out of those that are due, so this ends, and at the first
         // that cannot be dialled: neither can the next where connections or memory are short.
         while self.book_dials.len() < room && self.dial_known() {}
+    }
+
+    /// Meets one more peer now and then, in the place of the one met last. Two parts of a network
+    /// that were kept apart have peers enough each, and would not find each other again.
+    fn feel(&mut self, now: Instant) {
+        if self.wanted_peers == 0 || self.feeler_due > now {
+            return;
+        }
+        self.feeler_due = now + self.feeler;
+        if self.peers.outbound().count() > self.wanted_peers
+            && let Some(last) = self.peers.last_reached()
+        {
+            self.hang_up(last);
+            self.gone(last, now);
+        }
+        self.dial_known();
     }
 
     /// Dials one address of the book; whether one was due and dialling began.

@@ -99,6 +99,8 @@ pub const BOOK_REDIAL_SECS_MAX: u64 = 600;
 /// Attempts in vain, within about twenty minutes, after which an address is forgotten that was
 /// told and where nobody was ever reached.
 pub const BOOK_HEARSAY_DIALS_MAX: u32 = 10;
+/// Time between two peers that are met beyond the wanted number.
+pub const FEELER_INTERVAL: Duration = Duration::from_secs(120);
 /// Attempts to dial addresses of the book that are under way.
 pub const BOOK_DIALS_MAX: usize = 8;
 /// The least time between two answers with addresses to one peer.
@@ -111,7 +113,7 @@ pub const SETTLED: Duration = Duration::from_secs(60);
 /// Time between two looks at deadlines.
 pub const TICK: Duration = Duration::from_millis(250);
 /// How long the start waits for its listeners.
-pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the end waits for connections to close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Characters of a text that a stranger chose, in an event.

@@ -209,6 +209,13 @@ impl Peers {
         dialled.map(|entry| &entry.address)
     }
 
+    /// The one that we dialled last of those that are connected.
+    pub(crate) fn last_reached(&self) -> Option<PeerId> {
+        let dialled = self.by_id.iter().filter(|(_, entry)| !entry.inbound);
+        let last = dialled.max_by_key(|(_, entry)| entry.since);
+        last.map(|(id, _)| *id)
+    }
+
     /// Whether it is a peer and has been for long enough to count as reliable.
     pub(crate) fn has_settled(&self, id: &PeerId, now: Instant) -> bool {
         let entry = self.by_id.get(id);

@@ -7,6 +7,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
     path::PathBuf,
+    time::Duration,
 };
 
 use chain::params::{NETWORK_QUEUE, SPEC_BYTES_MAX};
@@ -25,7 +26,7 @@ use crate::{
     book_file,
     clock::unix_secs,
     gossip::Topics,
-    limits::{BAN_SECS, BAN_SECS_DEV, BOOTNODES_MAX, LISTEN_TIMEOUT},
+    limits::{BAN_SECS, BAN_SECS_DEV, BOOTNODES_MAX, FEELER_INTERVAL, LISTEN_TIMEOUT},
     reach::Reach,
     swarm::{Begin, Task},
 };
@@ -57,6 +58,8 @@ pub struct Config {
     pub ban_secs: Option<(u64, u64)>,
     /// Bootnodes and known peers are dialled while fewer peers than this have been reached by us.
     pub wanted_peers: usize,
+    /// Time between two peers that are met beyond the wanted number, each in the other's place.
+    pub feeler: Duration,
     /// Inbound connections at a time.
     pub max_inbound: u32,
     /// Outbound connections at a time.
@@ -81,6 +84,7 @@ impl Config {
             book: None,
             ban_secs: None,
             wanted_peers: 8,
+            feeler: FEELER_INTERVAL,
             max_inbound: 48,
             max_outbound: 16,
             max_inbound_per_group: 8,

@@ -4,7 +4,11 @@
 //! Delivery waits for room, so a slow shell slows the network down instead of filling memory; the
 //! shell never waits for this task, so that cannot lock up. Started by `start`.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chain::{
     effect::Verdict,
@@ -59,6 +63,9 @@ pub(crate) struct Task {
     pub(crate) book_dials: HashMap<ConnectionId, (PeerId, Multiaddr)>,
     /// Counts choices from the book.
     pub(crate) turn: u64,
+    /// Time between two peers that are met beyond the wanted number.
+    pub(crate) feeler: Duration,
+    pub(crate) feeler_due: Instant,
     pub(crate) keeper: Keeper,
     pub(crate) requests: Requests,
     /// Made in this turn and not yet delivered; a handful at most.
@@ -104,6 +111,8 @@ impl Task {
             book: Book::new(own, config.reach(), config.identity.seed()),
             book_dials,
             turn: 0,
+            feeler: config.feeler,
+            feeler_due: Instant::now() + config.feeler,
             keeper: Keeper::new(config.book.clone(), Instant::now()),
             requests,
             made,

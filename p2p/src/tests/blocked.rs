@@ -1,5 +1,7 @@
 //! Peers that the operator refuses, and pings.
 
+use std::time::Duration;
+
 use chain::Fault;
 
 use super::{Node, exchange, node, pair};
@@ -89,6 +91,8 @@ async fn who_is_let_in_again_is_dialled_even_where_peers_enough_were_reached() {
     let mut two = node(|config| {
         config.bootnodes = vec![address];
         config.wanted_peers = 1;
+        // Should the first dial fail: the other side may still be closing.
+        config.feeler = Duration::from_secs(2);
     })
     .await;
     let (to_one, _) = (two.connected().await, one.connected().await);

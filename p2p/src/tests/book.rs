@@ -1,6 +1,6 @@
 //! Nodes that find each other again, and those that are kept out.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use chain::Fault;
 
@@ -198,4 +198,22 @@ async fn where_nothing_can_be_dialled_the_book_is_left_in_peace() {
     let text = fs::read_to_string(place.file()).unwrap();
     let untouched = text.lines().filter(|line| line.ends_with(" new 0 0 0"));
     assert!(untouched.count() > 150, "one attempt in a tick");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_peers_are_met_in_turn_where_peers_enough_were_reached() {
+    let one = node(|config| config.wanted_peers = 0).await;
+    let three = node(|config| config.wanted_peers = 0).await;
+    let address = one.address("/tcp/");
+    let mut two = node(|config| {
+        config.bootnodes = vec![address];
+        config.wanted_peers = 1;
+        config.feeler = Duration::from_millis(500);
+    })
+    .await;
+    two.connected().await;
+    two.tell(Command::Dial(three.host_and_port()));
+    let to_three = two.connected().await;
+    assert_eq!(two.disconnected().await, to_three, "the last makes room");
+    two.connected().await;
 }
