@@ -72,6 +72,9 @@ pub fn read<R: Reader + ?Sized>(
     while places.len() < limit {
         let rows = reader.rows(address, below, count)?;
         for (block, indices) in &rows {
+            if places.len() >= limit {
+                break;
+            }
             if reader.canonical(block.height)? != Some(block.hash) {
                 continue;
             }

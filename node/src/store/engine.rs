@@ -90,6 +90,8 @@ impl RedbStore {
             let tables = ReadTables::read(&read)?;
             store.label = Some(label_of(&tables)?);
             store.index = load_index(&tables)?;
+            // Damage to what says so is told now; whether it is whole, when that is asked.
+            is_whole(&tables)?;
             Ok(store)
         })
     }

@@ -41,6 +41,9 @@ type Definition = TableDefinition<'static, Bytes, Bytes>;
 /// Headers by rising key, as far as one look reaches.
 pub type HeaderPage = Vec<(BlockId, Header, Stage)>;
 
+/// Keys and their values.
+pub type Items = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A table, and its name for seals and messages.
 pub struct Named<T> {
     name: &'static str,
@@ -152,7 +155,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
         from: &[u8],
         to: Bound<&[u8]>,
         count: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Trouble> {
+    ) -> Result<Items, Trouble> {
         let range = (Bound::Included(from), to);
         let items = self.table.range::<&[u8]>(range).map_err(engine)?;
         let mut found = Vec::new();
