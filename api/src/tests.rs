@@ -15,7 +15,7 @@ use std::{
 };
 
 use alloy_consensus::TxEip1559;
-use chain::{Block, ChainSpec, MemoryStore, Node, Store};
+use chain::{Block, ChainSpec, CheckedTransaction, MemoryStore, Node, Store};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use state::Evm;
@@ -396,6 +396,22 @@ fn signed_for_regtest() -> String {
     bytes
         .iter()
         .fold(String::from("0x"), |out, byte| format!("{out}{byte:02x}"))
+}
+
+/// A payment of one and the same account, or a contract that it creates. It offers twice as much for
+/// tips as a base fee of a gwei leaves of its max fee.
+fn pay(nonce: u64, to: Option<chain::Address>, wei: u64) -> CheckedTransaction {
+    let transfer = TxEip1559 {
+        chain_id: 1338,
+        nonce,
+        gas_limit: 100_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_priority_fee_per_gas: 2_000_000_000,
+        to: to.map_or(alloy_primitives::TxKind::Create, Into::into),
+        value: chain::U256::from(wei),
+        ..TxEip1559::default()
+    };
+    CheckedTransaction::check(&sign(transfer), 1338).unwrap()
 }
 
 /// The encoding of a transaction that is signed by one and the same key.

@@ -2,35 +2,18 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::TxEip1559;
-use alloy_primitives::TxKind;
 use chain::{
     Address, Batch, BlockId, Body, CheckedTransaction, Header, MemoryStore, Node, Receipt, Store,
-    U256, history::parties, store::ExecutedBlock,
+    history::parties, store::ExecutedBlock,
 };
 use serde_json::{Value, json};
 use state::Evm;
 
-use super::{RICH, Server, regtest, sign, take, view};
+use super::{RICH, Server, pay, regtest, take, view};
 
 const PAYEE: Address = Address::repeat_byte(9);
 /// Of the blocks made here, wei per gas.
 const BASE_FEE: u64 = 1_000_000_000;
-
-fn pay(nonce: u64, to: TxKind, wei: u64) -> CheckedTransaction {
-    let transfer = TxEip1559 {
-        chain_id: 1338,
-        nonce,
-        gas_limit: 100_000,
-        // Of the tip that is offered, half is left above the base fee.
-        max_fee_per_gas: 2_000_000_000,
-        max_priority_fee_per_gas: 2_000_000_000,
-        to,
-        value: U256::from(wei),
-        ..TxEip1559::default()
-    };
-    CheckedTransaction::check(&sign(transfer), 1338).unwrap()
-}
 
 /// A block that is executed, whether or not it is the best chain's.
 fn block(parent: &Header, tag: u32, transactions: &[CheckedTransaction]) -> (Header, Batch) {
@@ -95,13 +78,13 @@ fn path(address: Address, rest: &str) -> String {
 
 #[test]
 fn every_party_sees_what_it_paid_and_got() {
-    let sender = pay(0, PAYEE.into(), 1).sender();
+    let sender = pay(0, Some(PAYEE), 1).sender();
     let first = vec![
-        pay(0, PAYEE.into(), 5),
-        pay(1, sender.into(), 6),
-        pay(2, TxKind::Create, 0),
+        pay(0, Some(PAYEE), 5),
+        pay(1, Some(sender), 6),
+        pay(2, None, 0),
     ];
-    let second = vec![pay(3, PAYEE.into(), 7)];
+    let second = vec![pay(3, Some(PAYEE), 7)];
     let (server, ids) = serve(&[first.clone(), second.clone()]);
     let page = server.get(&path(sender, ""));
     let entry = |at: usize, index: usize, tx: &CheckedTransaction, gas: u64, way: &str| {
@@ -143,7 +126,7 @@ fn pages_follow_each_other_across_blocks() {
     let mut nonce = 0;
     let mut next = || {
         nonce += 1;
-        pay(nonce - 1, PAYEE.into(), nonce)
+        pay(nonce - 1, Some(PAYEE), nonce)
     };
     let blocks: Vec<Vec<_>> = [3, 0, 1, 60]
         .map(|count| (0..count).map(|_| next()).collect())
@@ -178,10 +161,10 @@ fn pages_follow_each_other_across_blocks() {
 /// Threat A5: what is read for one page has a bound, whatever its blocks hold.
 #[test]
 fn a_page_ends_after_large_blocks() {
-    let other = pay(9, Address::repeat_byte(8).into(), 1);
+    let other = pay(9, Some(Address::repeat_byte(8)), 1);
     let crowd = |nonce| {
         let mut block = vec![other.clone(); 6_000];
-        block[5] = pay(nonce, PAYEE.into(), 1);
+        block[5] = pay(nonce, Some(PAYEE), 1);
         block
     };
     let (server, _) = serve(&[crowd(0), crowd(1), crowd(2)]);
