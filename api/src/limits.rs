@@ -24,6 +24,10 @@ pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
 pub const PAGE_MAX: u64 = 1_000;
 /// Items on a page where the client names no number.
 pub const PAGE_DEFAULT: u64 = 20;
+/// Transactions on a page of a history where the client names no number.
+pub const HISTORY_DEFAULT: u64 = 50;
+/// Bytes of blocks and receipts after which a page of a history ends.
+pub const HISTORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Event streams at a time, each of which holds a connection too.
 pub const STREAMS_MAX: usize = 64;
 /// Silence after which a stream shows that it lives.

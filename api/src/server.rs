@@ -37,7 +37,7 @@ use crate::{
     rest::{
         accounts, blocks, dev,
         events::{self, Stopped},
-        forest, operations, peers, status, transactions,
+        forest, history, operations, peers, status, transactions,
     },
     socket::Socket,
 };
@@ -56,6 +56,7 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/{hash}", get(transactions::one))
         .route("/v1/accounts/{address}", get(accounts::one))
+        .route("/v1/accounts/{address}/transactions", get(history::list))
         .route("/v1/dev/partition", post(dev::partition))
         .route("/v1/dev/delay", post(dev::delay))
         .route("/v1/dev/mine", post(dev::mine))

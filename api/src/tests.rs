@@ -2,6 +2,7 @@
 
 mod events;
 mod forest;
+mod history;
 mod listener;
 mod submissions;
 
@@ -13,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-use chain::{Block, ChainSpec, MemoryStore, Node, Store};
+use alloy_consensus::TxEip1559;
+use chain::{Block, ChainSpec, CheckedTransaction, MemoryStore, Node, Store};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use state::Evm;
@@ -381,10 +383,6 @@ fn only_known_hosts_are_answered() {
 
 /// The transfer of a dev account on regtest, signed here.
 fn signed_for_regtest() -> String {
-    use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-    use alloy_eips::eip2718::Encodable2718;
-    use secp256k1::{Message, SecretKey, ecdsa::RecoverableSignature};
-
     let transfer = TxEip1559 {
         chain_id: 1338,
         gas_limit: 21_000,
@@ -394,6 +392,34 @@ fn signed_for_regtest() -> String {
         value: chain::U256::from(1),
         ..TxEip1559::default()
     };
+    let bytes = sign(transfer);
+    bytes
+        .iter()
+        .fold(String::from("0x"), |out, byte| format!("{out}{byte:02x}"))
+}
+
+/// A payment of one and the same account, or a contract that it creates. It offers twice as much for
+/// tips as a base fee of a gwei leaves of its max fee.
+fn pay(nonce: u64, to: Option<chain::Address>, wei: u64) -> CheckedTransaction {
+    let transfer = TxEip1559 {
+        chain_id: 1338,
+        nonce,
+        gas_limit: 100_000,
+        max_fee_per_gas: 2_000_000_000,
+        max_priority_fee_per_gas: 2_000_000_000,
+        to: to.map_or(alloy_primitives::TxKind::Create, Into::into),
+        value: chain::U256::from(wei),
+        ..TxEip1559::default()
+    };
+    CheckedTransaction::check(&sign(transfer), 1338).unwrap()
+}
+
+/// The encoding of a transaction that is signed by one and the same key.
+fn sign(transfer: TxEip1559) -> Vec<u8> {
+    use alloy_consensus::{SignableTransaction, TxEnvelope};
+    use alloy_eips::eip2718::Encodable2718;
+    use secp256k1::{Message, SecretKey, ecdsa::RecoverableSignature};
+
     let key = SecretKey::from_secret_bytes([7; 32]).unwrap();
     let message = Message::from_digest(transfer.signature_hash().0);
     let signature = RecoverableSignature::sign_ecdsa_recoverable(message, &key);
@@ -401,8 +427,5 @@ fn signed_for_regtest() -> String {
     let signature =
         alloy_primitives::Signature::from_bytes_and_parity(&compact, parity.to_u8() == 1);
     let envelope = TxEnvelope::from(transfer.into_signed(signature));
-    let bytes = envelope.encoded_2718();
-    bytes
-        .iter()
-        .fold(String::from("0x"), |out, byte| format!("{out}{byte:02x}"))
+    envelope.encoded_2718()
 }

@@ -14,6 +14,7 @@ pub mod forest;
 pub mod fork_choice;
 pub mod hash;
 pub mod header;
+pub mod history;
 pub mod memory;
 pub mod merkle;
 pub mod message;

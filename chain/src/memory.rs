@@ -4,14 +4,18 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    ops::Bound,
     sync::Arc,
 };
+
+use alloy_primitives::Address;
 
 use crate::{
     block::Body,
     execution::ChangeSet,
     hash::{BlockHash, TxHash},
     header::Header,
+    history::Row,
     receipt::Receipt,
     store::{Batch, BlockId, Reader, Stage, Store, StoreError, TransactionPlace},
     transaction::hash_of,
@@ -36,6 +40,7 @@ struct Inner {
     order: Vec<BlockHash>,
     canonical: BTreeMap<u64, BlockHash>,
     transactions: BTreeMap<TxHash, TransactionPlace>,
+    rows: BTreeMap<(Address, BlockId), Vec<u32>>,
     head: Option<BlockId>,
     pooled: BTreeMap<TxHash, Vec<u8>>,
 }
@@ -66,6 +71,9 @@ impl Store for MemoryStore {
             record.stage = Stage::Executed;
             record.changes = Some(Arc::clone(&block.changes));
             record.receipts = Some(Arc::clone(&block.receipts));
+            for (address, indices) in block.parties.iter() {
+                inner.rows.insert((*address, block.id), indices.clone());
+            }
         }
         for id in &batch.invalid {
             inner.record(&id.hash)?.stage = Stage::Invalid;
@@ -185,6 +193,29 @@ impl Reader for MemorySnapshot {
 
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
         Ok(self.0.transactions.get(hash).copied())
+    }
+
+    fn rows(
+        &self,
+        address: &Address,
+        below: Option<BlockId>,
+        count: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let from = Bound::Included((*address, BlockId::default()));
+        let to = match below {
+            Some(below) => Bound::Excluded((*address, below)),
+            None => Bound::Included((
+                *address,
+                BlockId {
+                    height: u64::MAX,
+                    hash: BlockHash([0xff; 32]),
+                },
+            )),
+        };
+        let rows = self.0.rows.range((from, to)).rev().take(count);
+        Ok(rows
+            .map(|((_, block), indices)| (*block, indices.clone()))
+            .collect())
     }
 
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {

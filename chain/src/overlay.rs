@@ -3,13 +3,16 @@
 //! A shell may run several steps before it makes their writes durable as one; each step reads
 //! what the steps before it wrote. Used by shells alone.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use alloy_primitives::Address;
 
 use crate::{
     block::Body,
     execution::ChangeSet,
     hash::{BlockHash, TxHash},
     header::Header,
+    history::Row,
     receipt::Receipt,
     store::{Batch, BlockId, Reader, Stage, StoreError, TransactionPlace},
 };
@@ -120,6 +123,23 @@ impl Reader for Overlay<'_> {
     /// The index belongs to what is committed.
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
         self.base.transaction(hash)
+    }
+
+    /// Also what is not committed; which rows count, [`Reader::canonical`] says.
+    fn rows(
+        &self,
+        address: &Address,
+        below: Option<BlockId>,
+        count: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut rows: BTreeMap<_, _> = self.base.rows(address, below, count)?.into_iter().collect();
+        for block in &self.batch.executed {
+            let is_below = below.is_none_or(|below| block.id < below);
+            if let Some(indices) = block.parties.get(address).filter(|_| is_below) {
+                rows.insert(block.id, indices.clone());
+            }
+        }
+        Ok(rows.into_iter().rev().take(count).collect())
     }
 
     /// Only what is committed: the journal is read once, when a node is opened.

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use alloy_primitives::Address;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     execution::ChangeSet,
     hash::{BlockHash, TxHash},
     header::Header,
+    history::{self, Parties, Row},
     receipt::Receipt,
     transaction::CheckedTransaction,
 };
@@ -60,6 +62,8 @@ pub struct ExecutedBlock {
     pub changes: Arc<ChangeSet>,
     /// What its transactions did.
     pub receipts: Arc<Vec<Receipt>>,
+    /// Whose its transactions are.
+    pub parties: Arc<Parties>,
 }
 
 /// All writes of one step, or of several in order. Durable as a whole or not at all.
@@ -139,6 +143,26 @@ pub trait Reader {
 
     /// Where on the best chain a transaction stands.
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError>;
+
+    /// An account's rows in executed blocks of any branch, by falling height and hash: up to
+    /// `count` of those below a block.
+    fn rows(
+        &self,
+        address: &Address,
+        below: Option<BlockId>,
+        count: usize,
+    ) -> Result<Vec<Row>, StoreError>;
+
+    /// Where an account's transactions stand on the best chain, newest first: up to `limit`,
+    /// before a height and an index in its block.
+    fn history(
+        &self,
+        address: &Address,
+        before: Option<(u64, u32)>,
+        limit: usize,
+    ) -> Result<Vec<TransactionPlace>, StoreError> {
+        history::read(self, address, before, limit)
+    }
 
     /// The pool's journal: encodings of transactions, in the order of their hashes.
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError>;

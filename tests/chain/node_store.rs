@@ -228,6 +228,7 @@ fn damaged_stores_are_refused() {
         id: head,
         changes: Arc::default(),
         receipts: Arc::default(),
+        parties: Arc::default(),
     };
     let batch = Batch {
         executed: vec![executed],

@@ -1,10 +1,12 @@
 //! The REST handlers, a file a noun.
 
 pub mod accounts;
+mod address;
 pub mod blocks;
 pub mod dev;
 pub mod events;
 pub mod forest;
+pub mod history;
 pub mod operations;
 pub mod peers;
 pub mod status;

@@ -6,6 +6,7 @@ mod accounts;
 mod blocks;
 mod events;
 mod forest;
+mod history;
 mod peers;
 mod status;
 mod transactions;
@@ -20,6 +21,7 @@ pub use events::{
     ReorgEventJson, ReorgTransactions, ResetEventJson, TransactionEventJson,
 };
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
+pub use history::{HistoryBlock, HistoryJson};
 pub use peers::PeersJson;
 pub use status::StatusJson;
 pub use transactions::TransactionJson;

@@ -11,6 +11,7 @@ use crate::{
     effect::{Effect, Event},
     execution::{Executed, Execution},
     hash::TxHash,
+    history::parties,
     params::{BLOCKHASH_WINDOW, REORG_ALARM_DEPTH},
     receipt::receipts_root,
     states::Version,
@@ -91,6 +92,7 @@ impl<E: Execution> Node<E> {
             id: block.id(),
             changes: Arc::clone(&changes),
             receipts: Arc::new(executed.receipts),
+            parties: Arc::new(parties(block.transactions())),
         });
         let transactions = Arc::new(block.transactions().to_vec());
         self.states.insert(

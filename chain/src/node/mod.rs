@@ -90,6 +90,7 @@ impl<E: Execution> Node<E> {
                 id,
                 changes: Arc::default(),
                 receipts: Arc::default(),
+                parties: Arc::default(),
             }],
             canonical: vec![(0, Some(id.hash))],
             head: Some(id),

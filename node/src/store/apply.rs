@@ -3,6 +3,7 @@
 use chain::{Batch, BlockHash, BlockId, Body, Header, Stage};
 
 use super::{
+    history::{follow_head, put_rows},
     index::Index,
     pieces::{split_changes, split_receipts},
     tables::{WriteTables, block_key, encode_record, piece_key},
@@ -35,6 +36,7 @@ pub fn apply(
         for (number, piece) in (0..).zip(split_receipts(&block.receipts)) {
             tables.receipts.put(&piece_key(&block.id, number), &piece)?;
         }
+        put_rows(tables, &block.id, &block.parties)?;
     }
     for id in &batch.invalid {
         set_stage(tables, id, |_| Stage::Invalid)?;
@@ -43,6 +45,7 @@ pub fn apply(
         set_canonical(tables, index, *height, *hash)?;
     }
     if let Some(head) = &batch.head {
+        follow_head(tables, head)?;
         tables.facts.put(b"head", &block_key(head))?;
     }
     for (hash, change) in &batch.pooled {

@@ -8,17 +8,18 @@
 use std::{fmt, ops::Deref, path::Path, sync::Arc};
 
 use chain::{
-    Batch, BlockHash, BlockId, Body, ChangeSet, Header, Reader, Receipt, Stage, Store, StoreError,
-    TxHash, store::TransactionPlace,
+    Address, Batch, BlockHash, BlockId, Body, ChangeSet, Header, Reader, Receipt, Stage, Store,
+    StoreError, TxHash, history::Row, store::TransactionPlace,
 };
 use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
-    TableHandle,
+    TableHandle, WriteTransaction,
 };
 
 use super::{
     apply::apply,
     directory::FORMAT,
+    history::{collect_rows, is_whole, mark_whole, put_rows, rows_of},
     index::Index,
     tables::{ReadTables, WriteTables},
     trouble::{Trouble, engine, guard},
@@ -26,8 +27,8 @@ use super::{
 
 /// The table that every version of the format has, with the version in it.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-/// The table that was added later.
-const JOURNAL: &str = "pool";
+/// The tables that were added later.
+const ADDED: [&str; 2] = ["pool", "history"];
 /// Memory for pages of the file. The system's own cache stands behind it.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Headers read at a time when all are visited.
@@ -89,20 +90,82 @@ impl RedbStore {
             let tables = ReadTables::read(&read)?;
             store.label = Some(label_of(&tables)?);
             store.index = load_index(&tables)?;
+            // Damage to what says so is told now; whether it is whole, when that is asked.
+            is_whole(&tables)?;
             Ok(store)
         })
     }
 
-    /// Makes the table of the pool's journal, which older programs of this format do not know.
+    /// Makes the tables that older programs of this format do not know, empty.
     fn add_missing_tables(&self, read: &ReadTransaction) -> Result<(), Trouble> {
-        let mut names = read.list_tables().map_err(engine)?;
-        if names.any(|table| table.name() == JOURNAL) {
+        let names = read.list_tables().map_err(engine)?;
+        let names: Vec<_> = names.map(|table| table.name().to_owned()).collect();
+        if ADDED
+            .iter()
+            .all(|added| names.iter().any(|name| name == added))
+        {
             return Ok(());
         }
         let transaction = self.database.begin_write().map_err(engine)?;
-        let journal = TableDefinition::<&[u8], &[u8]>::new(JOURNAL);
-        transaction.open_table(journal).map_err(engine)?;
+        for added in ADDED {
+            let table = TableDefinition::<&[u8], &[u8]>::new(added);
+            transaction.open_table(table).map_err(engine)?;
+        }
         transaction.commit().map_err(engine)
+    }
+
+    /// Makes the histories of accounts whole, if a program that does not know them has written
+    /// to the file; `started` is called first then. Tells how many blocks were read.
+    pub fn complete_history(
+        &mut self,
+        chain_id: u64,
+        started: impl FnOnce(),
+    ) -> Result<u64, Trouble> {
+        guard(|| {
+            let read = self.database.begin_read().map_err(engine)?;
+            let tables = ReadTables::read(&read)?;
+            if is_whole(&tables)? {
+                return Ok(0);
+            }
+            started();
+            let (mut last, mut count) = (None, 0);
+            loop {
+                let part = collect_rows(&tables, last, chain_id)?;
+                let is_end = part.last.is_none();
+                self.write_with(|written| {
+                    for (id, parties) in &part.rows {
+                        put_rows(written, id, parties)?;
+                    }
+                    if is_end { mark_whole(written) } else { Ok(()) }
+                })?;
+                count += u64::try_from(part.rows.len()).unwrap_or(u64::MAX);
+                if is_end {
+                    return Ok(count);
+                }
+                last = part.last;
+            }
+        })
+    }
+
+    /// Writes to the tables in a transaction of its own.
+    fn write_with(
+        &self,
+        write: impl FnOnce(&mut WriteTables<'_>) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        let transaction = self.begin_write()?;
+        write(&mut WriteTables::write(&transaction)?)?;
+        transaction.commit().map_err(engine)
+    }
+
+    /// A transaction that is on the disk once it is committed.
+    fn begin_write(&self) -> Result<WriteTransaction, Trouble> {
+        let mut transaction = self.database.begin_write().map_err(engine)?;
+        transaction
+            .set_durability(Durability::Immediate)
+            .map_err(engine)?;
+        // Costs a little on each commit and saves a scan of the file after a kill.
+        transaction.set_quick_repair(true);
+        Ok(transaction)
     }
 
     /// The store's label; none in an empty one.
@@ -129,12 +192,7 @@ impl RedbStore {
 
     /// Writes a batch, and the label of a store that is being founded; gives the index after it.
     fn write(&self, batch: &Batch, label: Option<&Label>) -> Result<Index, Trouble> {
-        let mut transaction = self.database.begin_write().map_err(engine)?;
-        transaction
-            .set_durability(Durability::Immediate)
-            .map_err(engine)?;
-        // Costs a little on each commit and saves a scan of the file after a kill.
-        transaction.set_quick_repair(true);
+        let transaction = self.begin_write()?;
         let mut tables = WriteTables::write(&transaction)?;
         if let Some(label) = label {
             let mut meta = transaction.open_table(META).map_err(engine)?;
@@ -265,6 +323,15 @@ impl Reader for RedbSnapshot {
 
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
         Ok(self.0.index.get(hash))
+    }
+
+    fn rows(
+        &self,
+        address: &Address,
+        below: Option<BlockId>,
+        count: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read(|tables| rows_of(tables, address, below, count))
     }
 
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {

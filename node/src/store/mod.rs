@@ -6,6 +6,7 @@
 mod apply;
 pub mod directory;
 mod engine;
+mod history;
 mod index;
 pub mod opened;
 mod pieces;

@@ -4,10 +4,12 @@ use std::{
     hash::{BuildHasher, RandomState},
     path::Path,
     sync::Arc,
+    time::Instant,
 };
 
 use chain::{Node, Store, StoreError};
 use state::Evm;
+use tracing::info;
 
 use super::{
     RedbStore, Trouble,
@@ -85,6 +87,8 @@ impl Opened {
         }
         let spec = Arc::new(network.spec.clone());
         let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
+        complete_history(&mut store, network.spec.chain_id)
+            .map_err(|trouble| fail(trouble.at(&file)))?;
         let snapshot = store.snapshot().map_err(fail)?;
         let unfit = |error: StoreError| {
             // What the store says of itself names the file and the remedy already.
@@ -102,4 +106,17 @@ impl Opened {
             lock,
         })
     }
+}
+
+/// Once for a file of the time before accounts had histories; it may take a while.
+fn complete_history(store: &mut RedbStore, chain_id: u64) -> Result<(), Trouble> {
+    let start = Instant::now();
+    let count = store.complete_history(chain_id, || {
+        info!("building the index of accounts' histories from the blocks in the store");
+    })?;
+    if count > 0 {
+        let took = start.elapsed().as_secs_f32();
+        info!("the index of accounts' histories is built: {count} blocks in {took:.1} s");
+    }
+    Ok(())
 }

@@ -6,13 +6,14 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | meta | a name (text) | format version; the one value that is not sealed |
-//! | facts | a name | genesis hash, network's name, head |
+//! | facts | a name | genesis hash, network's name, head; the head that the table of histories reaches |
 //! | heights | hash | height |
 //! | headers | height ‖ hash | header as on the wire ‖ stage |
 //! | canonical | height | hash |
 //! | bodies | height ‖ hash | body as on the wire |
 //! | changes, receipts | height ‖ hash ‖ number | a piece (`pieces`) |
 //! | pool | a transaction's hash | its encoding; the table may be missing in older files |
+//! | history | address ‖ height ‖ hash | indices (`history`); the table may be missing in older files |
 //!
 //! Heights in keys are big-endian, so that keys sort by height and parents come first.
 
@@ -29,6 +30,7 @@ use redb::{
 };
 
 use super::{
+    history::split_row_key,
     pieces::{join_changes, join_receipts},
     seal::{seal, unseal},
     trouble::{Trouble, engine},
@@ -38,6 +40,9 @@ type Bytes = &'static [u8];
 type Definition = TableDefinition<'static, Bytes, Bytes>;
 /// Headers by rising key, as far as one look reaches.
 pub type HeaderPage = Vec<(BlockId, Header, Stage)>;
+
+/// Keys and their values.
+pub type Items = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A table, and its name for seals and messages.
 pub struct Named<T> {
@@ -63,6 +68,8 @@ pub struct Tables<T> {
     pub receipts: Named<T>,
     /// The pool's journal.
     pub pool: Named<T>,
+    /// Accounts' transactions.
+    pub history: Named<T>,
 }
 
 /// The tables of a snapshot.
@@ -85,6 +92,7 @@ impl<T> Tables<T> {
             changes: named("changes")?,
             receipts: named("receipts")?,
             pool: named("pool")?,
+            history: named("history")?,
         })
     }
 }
@@ -139,6 +147,26 @@ impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
             values.push(value.map_err(|reason| self.damaged(key, &reason))?.to_vec());
         }
         Ok(values)
+    }
+
+    /// Up to `count` keys and values from one key to before another, by falling key.
+    pub fn last_before(
+        &self,
+        from: &[u8],
+        to: Bound<&[u8]>,
+        count: usize,
+    ) -> Result<Items, Trouble> {
+        let range = (Bound::Included(from), to);
+        let items = self.table.range::<&[u8]>(range).map_err(engine)?;
+        let mut found = Vec::new();
+        for item in items.rev().take(count) {
+            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
+            let key = key.value();
+            let value = unseal(self.name, key, sealed.value());
+            let value = value.map_err(|reason| self.damaged(key, &reason))?;
+            found.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(found)
     }
 
     /// That a value cannot be what was written.
@@ -303,7 +331,8 @@ pub fn piece_key(id: &BlockId, number: u32) -> [u8; 44] {
     key
 }
 
-fn id_of(key: &[u8; 40]) -> BlockId {
+/// The block that a key names.
+pub fn id_of(key: &[u8; 40]) -> BlockId {
     let (height, hash) = key.split_first_chunk().expect("40 bytes have 8");
     let hash = hash.try_into().expect("40 bytes without 8 are 32");
     BlockId {
@@ -352,6 +381,9 @@ fn decode_record(value: &[u8], id: &BlockId) -> Result<(Header, Stage), String> 
 
 /// What a key stands for, for people.
 fn describe(key: &[u8]) -> String {
+    if let Some((address, id)) = split_row_key(key) {
+        return format!("account {address}, block {} {}", id.height, id.hash);
+    }
     if let Some(block) = key.first_chunk::<40>() {
         let id = id_of(block);
         return format!("block {} {}", id.height, id.hash);

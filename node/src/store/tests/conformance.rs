@@ -295,6 +295,7 @@ fn holds_a_worst_case_block(bench: &mut impl Bench) {
         id: id(&block),
         changes: Arc::new(changes.clone()),
         receipts: Arc::new(receipts.clone()),
+        parties: Arc::default(),
     }];
     store.commit(&batch).unwrap();
     let store = bench.reopen(store);

@@ -9,7 +9,9 @@ use chain::{
 
 use super::{
     super::{RedbStore, Trouble, directory::Lock},
-    Bench, Disk, assert_holds, changes, child, genesis, id, joined, moved, receipts, transactions,
+    Bench, Disk, assert_holds, changes, child, genesis,
+    history::{accounts, history_of},
+    id, joined, moved, receipts, transactions,
 };
 
 /// A store with three executed blocks; its directory and the blocks.
@@ -176,6 +178,7 @@ fn damaged_values_are_errors_that_say_where() {
         "changes",
         "receipts",
         "pool",
+        "history",
     ] {
         for key in keys(&file, table) {
             for way in ways {
@@ -214,6 +217,13 @@ fn read_all(disk: &Disk, blocks: &[Block]) -> Result<(), String> {
         }
         assert_eq!(count, blocks.len());
         assert_eq!(reader.pooled()?, [transactions()[0].bytes()]);
+        for address in accounts(blocks) {
+            let all: Vec<_> = blocks.iter().collect();
+            assert_eq!(
+                reader.history(&address, None, 100)?,
+                history_of(&all, address)
+            );
+        }
         Ok(())
     };
     read().map_err(|error: chain::store::StoreError| error.to_string())

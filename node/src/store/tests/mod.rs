@@ -3,13 +3,15 @@
 
 mod conformance;
 mod damage;
+mod history;
 
 use std::{path::PathBuf, sync::Arc};
 
 use chain::{
-    Block, Body, ChangeSet, CheckedTransaction, Header, Receipt, U256,
+    Address, Block, Body, ChangeSet, CheckedTransaction, Header, Receipt, U256,
     execution::SlotChange,
     header::{Extension, PowHeader},
+    history::Parties,
     memory::MemoryStore,
     store::{Batch, BlockId, ExecutedBlock, Reader, Stage, Store},
 };
@@ -82,11 +84,29 @@ fn changes(block: &Block) -> Arc<ChangeSet> {
     })
 }
 
+/// These transactions are from their first byte's account to their last byte's.
+fn parties(block: &Block) -> Parties {
+    let mut parties = Parties::new();
+    for (index, bytes) in (0..).zip(&block.body.0) {
+        let (from, to) = (bytes[0], bytes[bytes.len() - 1]);
+        parties.entry(account(from)).or_default().push(index);
+        if to != from {
+            parties.entry(account(to)).or_default().push(index);
+        }
+    }
+    parties
+}
+
+fn account(byte: u8) -> Address {
+    Address::repeat_byte(byte)
+}
+
 fn executed(block: &Block) -> ExecutedBlock {
     ExecutedBlock {
         id: id(block),
         changes: changes(block),
         receipts: receipts(block),
+        parties: Arc::new(parties(block)),
     }
 }
 

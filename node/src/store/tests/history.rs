@@ -1,0 +1,330 @@
+//! Accounts' histories: what every store must answer, and how the one on disk makes them whole.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chain::{
+    Address, Block, CheckedTransaction, MemoryStore, Overlay,
+    history::parties as parties_of,
+    store::{Batch, Reader, Store, TransactionPlace},
+};
+
+use super::{
+    super::RedbStore, Bench, Disk, Memory, account, child, executed, genesis, id, joined, moved,
+    parties, transactions,
+};
+
+#[test]
+fn the_store_in_memory_keeps_histories() {
+    keeps_histories(&mut Memory);
+    pages_across_blocks(&mut Memory);
+}
+
+#[test]
+fn the_store_on_disk_keeps_histories() {
+    keeps_histories(&mut Disk::new());
+    pages_across_blocks(&mut Disk::new());
+}
+
+/// All accounts of these blocks.
+pub fn accounts(blocks: &[Block]) -> BTreeSet<Address> {
+    blocks.iter().flat_map(|b| parties(b).into_keys()).collect()
+}
+
+/// What an account's history is when these blocks are the best chain.
+pub fn history_of(blocks: &[&Block], address: Address) -> Vec<TransactionPlace> {
+    let mut places = Vec::new();
+    for block in blocks {
+        for index in parties(block).remove(&address).unwrap_or_default() {
+            let block = id(block);
+            places.push(TransactionPlace { block, index });
+        }
+    }
+    places.reverse();
+    places
+}
+
+/// Every account's history, whole and in pages of every small size, of a reader whose best chain
+/// these blocks are.
+fn assert_histories(reader: &impl Reader, blocks: &[&Block], accounts: &BTreeSet<Address>) {
+    for address in accounts {
+        let want = history_of(blocks, *address);
+        assert_eq!(reader.history(address, None, 1_000).unwrap(), want);
+        for limit in 1..4 {
+            let (mut got, mut before) = (Vec::new(), None);
+            loop {
+                let page = reader.history(address, before, limit).unwrap();
+                assert!(page.len() <= limit);
+                let Some(last) = page.last() else { break };
+                before = Some((last.block.height, last.index));
+                got.extend(page);
+            }
+            assert_eq!(got, want);
+        }
+        assert_eq!(reader.history(address, None, 0), Ok(Vec::new()));
+        assert_eq!(reader.history(address, Some((0, 0)), 9), Ok(Vec::new()));
+        let end = reader.history(address, Some((u64::MAX, 0)), 1_000);
+        assert_eq!(end.unwrap(), want);
+    }
+    let nobody = account(0);
+    assert_eq!(reader.history(&nobody, None, 9), Ok(Vec::new()));
+}
+
+/// Several rows in a block, transfers to oneself, and reorgs to a longer and a shorter branch
+/// and back, committed and not, in one batch and in several.
+fn keeps_histories(bench: &mut impl Bench) {
+    let genesis = genesis();
+    let mut store = bench.make(&genesis);
+    let a1 = child(&genesis.header, 1, &[b"ab", b"aa", b"ba", b"c"]);
+    let a2 = child(&a1.header, 2, &[b"ca"]);
+    let a3 = child(&a2.header, 3, &[b"bc", b"ac"]);
+    let b1 = child(&genesis.header, 4, &[b"ba", b"ab"]);
+    let b2 = child(&b1.header, 5, &[]);
+    let all = accounts(&[a1.clone(), a2.clone(), a3.clone()]);
+    let count = |reader: &dyn Reader, address| reader.history(address, None, 9).unwrap().len();
+    assert_histories(&store.snapshot().unwrap(), &[&genesis], &all);
+    store.commit(&joined(&[&a1, &a2, &a3, &b1, &b2])).unwrap();
+    let there = moved(&[], &[&a1, &a2, &a3]);
+    let base = store.snapshot().unwrap();
+    let above = Overlay {
+        base: &base,
+        batch: &there,
+    };
+    assert_histories(&above, &[&genesis, &a1, &a2, &a3], &all);
+    assert_histories(&base, &[&genesis], &all);
+    // One row for a transfer to oneself; three of this account's are in the first block.
+    assert_eq!(count(&above, &account(b'a')), 5);
+    store.commit(&there).unwrap();
+    store = bench.reopen(store);
+    let before = store.snapshot().unwrap();
+    assert_histories(&before, &[&genesis, &a1, &a2, &a3], &all);
+    let back = |mut batch: Batch| {
+        // Executed already: its rows are there since then.
+        batch.executed.clear();
+        batch
+    };
+    for round in 0..2 {
+        let away = moved(&[&a1, &a2, &a3], &[&b1, &b2]);
+        let away = if round == 0 { away } else { back(away) };
+        let base = store.snapshot().unwrap();
+        let above = Overlay {
+            base: &base,
+            batch: &away,
+        };
+        assert_histories(&above, &[&genesis, &b1, &b2], &all);
+        store.commit(&away).unwrap();
+        store = bench.reopen(store);
+        assert_histories(&store.snapshot().unwrap(), &[&genesis, &b1, &b2], &all);
+        store
+            .commit(&back(moved(&[&b1, &b2], &[&a1, &a2, &a3])))
+            .unwrap();
+        let now = store.snapshot().unwrap();
+        assert_histories(&now, &[&genesis, &a1, &a2, &a3], &all);
+    }
+    // There and back within one batch, and from below the branch.
+    let mut both = back(moved(&[&a1, &a2, &a3], &[&b1, &b2]));
+    both.append(back(moved(&[&b1, &b2], &[&a1])));
+    store.commit(&both).unwrap();
+    store = bench.reopen(store);
+    assert_histories(&store.snapshot().unwrap(), &[&genesis, &a1], &all);
+    assert_histories(&before, &[&genesis, &a1, &a2, &a3], &all);
+}
+
+/// More rows than are read at a time, most of them of branches that lost.
+fn pages_across_blocks(bench: &mut impl Bench) {
+    let genesis = genesis();
+    let mut store = bench.make(&genesis);
+    let (mut best, mut lost) = (vec![genesis], Vec::new());
+    for height in 0..200_usize {
+        let parent = best[height].header.clone();
+        best.push(child(&parent, 1, &[b"ab", b"cd", b"ba"]));
+        for tag in 2..5 {
+            lost.push(child(&parent, tag, &[b"ab", b"ac"]));
+        }
+    }
+    let blocks: Vec<&Block> = best[1..].iter().collect();
+    let mut batch = joined(&blocks);
+    let others: Vec<&Block> = lost.iter().collect();
+    batch.append(joined(&others));
+    batch.append(moved(&[], &blocks));
+    batch
+        .executed
+        .extend(others.iter().map(|block| executed(block)));
+    store.commit(&batch).unwrap();
+    let reader = bench.reopen(store).snapshot().unwrap();
+    let a = account(b'a');
+    let want = history_of(&blocks, a);
+    assert_eq!(reader.history(&a, None, 1_000).unwrap(), want);
+    assert_eq!(reader.history(&a, None, 7).unwrap(), want[..7]);
+    let at = want[211];
+    let before = Some((at.block.height, at.index));
+    assert_eq!(reader.history(&a, before, 50).unwrap(), want[212..262]);
+    let c = history_of(&blocks, account(b'c'));
+    assert_eq!(reader.history(&account(b'c'), None, 1_000).unwrap(), c);
+}
+
+/// Valid transactions of one chain, and its id.
+fn signed() -> (Vec<CheckedTransaction>, u64) {
+    let chain_id = |tx: &CheckedTransaction| {
+        (1..100_000).find(|id| CheckedTransaction::check(tx.bytes(), *id).is_ok())
+    };
+    let all = transactions();
+    let id = chain_id(&all[0]).unwrap();
+    let fits = |tx: &CheckedTransaction| CheckedTransaction::check(tx.bytes(), id).is_ok();
+    (all.into_iter().filter(fits).collect(), id)
+}
+
+/// A best chain of three blocks and one that lost, with signed transactions; what moves to it.
+fn signed_chain(all: &[CheckedTransaction]) -> ([Block; 4], Batch) {
+    let block = |parent: &Block, tag, transactions: &[CheckedTransaction]| {
+        let bytes = transactions.iter().map(|tx| tx.bytes());
+        let block = child(&parent.header, tag, &bytes.collect::<Vec<_>>());
+        let mut executed = executed(&block);
+        executed.parties = Arc::new(parties_of(transactions));
+        (block, executed)
+    };
+    let (one, first) = block(&genesis(), 1, all);
+    let (lost, second) = block(&genesis(), 2, &all[..1]);
+    let (two, third) = block(&one, 3, &[]);
+    let (three, fourth) = block(&two, 4, &all[1..]);
+    let mut batch = joined(&[&one, &lost, &two, &three]);
+    batch.append(moved(&[], &[&one, &two, &three]));
+    batch.executed = vec![first, second, third, fourth];
+    ([one, lost, two, three], batch)
+}
+
+fn change_table(
+    disk: &Disk,
+    name: &str,
+    change: impl FnOnce(&::redb::WriteTransaction, Definition),
+) {
+    let database = ::redb::Database::open(disk.file()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction, ::redb::TableDefinition::new(name));
+    transaction.commit().unwrap();
+}
+
+type Definition<'a> = ::redb::TableDefinition<'a, &'static [u8], &'static [u8]>;
+
+/// Files of the time before, files a build was cut off in, and files that a program from that
+/// time has written to since.
+#[test]
+fn missing_histories_are_built_from_the_blocks() {
+    let (all, chain_id) = signed();
+    let ([one, lost, two, three], batch) = signed_chain(&all);
+    let mut disk = Disk::new();
+    let mut store = disk.make(&genesis());
+    store.commit(&batch).unwrap();
+    drop(store);
+    let open = || RedbStore::open(&disk.file()).unwrap();
+    let everyone: BTreeSet<_> = parties_of(&all).into_keys().collect();
+    let histories = |store: &RedbStore| {
+        let reader = store.snapshot().unwrap();
+        let history = |address: &Address| reader.history(address, None, 1_000).unwrap();
+        everyone.iter().map(history).collect::<Vec<_>>()
+    };
+    let want = histories(&open());
+    assert!(want.iter().flatten().count() >= 2 * all.len() - 1);
+    assert_eq!(open().complete_history(chain_id, || panic!("whole")), Ok(0));
+    for is_deleted in [true, false] {
+        if is_deleted {
+            change_table(&disk, "history", |transaction, table| {
+                assert!(transaction.delete_table(table).unwrap());
+            });
+        }
+        change_table(&disk, "facts", |transaction, table| {
+            let mut facts = transaction.open_table(table).unwrap();
+            facts.remove(b"history".as_slice()).unwrap();
+        });
+        let mut store = open();
+        if is_deleted {
+            assert!(histories(&store).iter().all(Vec::is_empty));
+            // What joins an incomplete table does not make it whole.
+            let mut again = moved(&[&three], &[&three]);
+            again.executed.clear();
+            store.commit(&again).unwrap();
+            store = disk_again(store, &disk);
+        }
+        // Another network's id: nothing is marked by a build that fails.
+        assert!(store.complete_history(chain_id + 1, || ()).is_err());
+        let mut started = 0;
+        let count = store.complete_history(chain_id, || started += 1).unwrap();
+        assert_eq!((count, started), (5, 1));
+        assert_eq!(histories(&store), want);
+        let mut store = disk_again(store, &disk);
+        assert_eq!(store.complete_history(chain_id, || panic!("whole")), Ok(0));
+        assert_eq!(histories(&store), want);
+        // Also the branch that lost: it may win yet.
+        let mut other = moved(&[&one, &two, &three], &[&lost]);
+        other.executed.clear();
+        store.commit(&other).unwrap();
+        let places = store.snapshot().unwrap().history(&all[0].sender(), None, 9);
+        assert_eq!(places.unwrap()[0].block, id(&lost));
+        let mut back = moved(&[&lost], &[&one, &two, &three]);
+        back.executed.clear();
+        store.commit(&back).unwrap();
+        assert_eq!(histories(&store), want);
+    }
+}
+
+fn disk_again(store: RedbStore, disk: &Disk) -> RedbStore {
+    drop(store);
+    RedbStore::open(&disk.file()).unwrap()
+}
+
+/// A program of the time before, which does not move the fact.
+#[test]
+fn what_an_older_program_wrote_is_added() {
+    let (all, chain_id) = signed();
+    let mut disk = Disk::new();
+    drop(disk.make(&genesis()));
+    let fact = b"history".as_slice();
+    let mut old = None;
+    use ::redb::ReadableTable;
+    change_table(&disk, "facts", |transaction, table| {
+        let facts = transaction.open_table(table).unwrap();
+        old = facts.get(fact).unwrap().map(|value| value.value().to_vec());
+    });
+    let (_, batch) = signed_chain(&all);
+    let mut store = disk_store(&disk);
+    let mut unindexed = batch.clone();
+    for block in &mut unindexed.executed {
+        block.parties = Arc::default();
+    }
+    store.commit(&unindexed).unwrap();
+    drop(store);
+    change_table(&disk, "facts", |transaction, table| {
+        let mut facts = transaction.open_table(table).unwrap();
+        facts.insert(fact, old.unwrap().as_slice()).unwrap();
+    });
+    let mut store = disk_store(&disk);
+    assert_eq!(store.complete_history(chain_id, || ()), Ok(5));
+    let mut memory = MemoryStore::default();
+    memory.commit(&super::first_batch(&genesis())).unwrap();
+    memory.commit(&batch).unwrap();
+    for address in parties_of(&all).keys() {
+        assert_eq!(
+            store.snapshot().unwrap().history(address, None, 100),
+            memory.snapshot().unwrap().history(address, None, 100)
+        );
+    }
+}
+
+fn disk_store(disk: &Disk) -> RedbStore {
+    RedbStore::open(&disk.file()).unwrap()
+}
+
+/// Whose transactions are: senders, payees, and contracts that are created.
+#[test]
+fn parties_are_senders_payees_and_new_contracts() {
+    let (all, _) = signed();
+    for (index, transaction) in (0_u32..).zip(&all) {
+        let parties = parties_of(&all);
+        let created = transaction.sender().create(transaction.nonce());
+        let other = transaction.to().unwrap_or(created);
+        for address in [transaction.sender(), other] {
+            let indices = &parties[&address];
+            assert!(indices.contains(&index) && indices.is_sorted());
+        }
+    }
+    assert_eq!(parties_of(&[]), Default::default());
+}
