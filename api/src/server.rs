@@ -37,7 +37,7 @@ use crate::{
     rest::{
         accounts, blocks, dev,
         events::{self, Stopped},
-        forest, operations, peers, status, transactions,
+        forest, operations, peers, pool, status, transactions,
     },
     socket::Socket,
 };
@@ -55,6 +55,8 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/blocks/{id}", get(blocks::one))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/{hash}", get(transactions::one))
+        .route("/v1/pool", get(pool::summary))
+        .route("/v1/pool/transactions", get(pool::list))
         .route("/v1/accounts/{address}", get(accounts::one))
         .route("/v1/dev/partition", post(dev::partition))
         .route("/v1/dev/delay", post(dev::delay))

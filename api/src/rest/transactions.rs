@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use chain::{CheckedTransaction, TxHash};
+use chain::CheckedTransaction;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Segment, read};
+use super::{Segment, read, transaction_hash};
 use crate::{
     ApiState, Submission,
     error::Problem,
@@ -121,9 +121,7 @@ pub async fn one(
     State(state): State<ApiState>,
     Segment(hash): Segment,
 ) -> Result<Json<TransactionJson>, Problem> {
-    let hash: TxHash = hash
-        .parse()
-        .map_err(|error| Problem::bad_request("bad_hash", format!("{error}")))?;
+    let hash = transaction_hash(&hash)?;
     read(&state, move |view| {
         TransactionJson::find(&view, hash)?.ok_or_else(|| {
             Problem::not_found(format!(

@@ -7,6 +7,7 @@ mod blocks;
 mod events;
 mod forest;
 mod peers;
+mod pool;
 mod status;
 mod transactions;
 
@@ -21,6 +22,7 @@ pub use events::{
 };
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
 pub use peers::PeersJson;
+pub use pool::{PoolJson, PoolPageJson, PooledJson};
 pub use status::StatusJson;
 pub use transactions::TransactionJson;
 
@@ -95,6 +97,12 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Executed => "executed",
         Stage::Invalid => "invalid",
     }
+}
+
+/// The base fee of the block after the head, wei per gas.
+pub(crate) fn next_base_fee(view: &View) -> u64 {
+    let parent = chain::rules::Parent::new(&view.head_header, view.head.hash);
+    chain::rules::next_base_fee(&view.spec, &parent)
 }
 
 fn confirmations(view: &View, height: u64) -> u64 {
