@@ -55,6 +55,10 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/blocks/{id}", get(blocks::one))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/{hash}", get(transactions::one))
+        .route(
+            "/v1/transactions/{hash}/status",
+            get(transactions::standing),
+        )
         .route("/v1/pool", get(pool::summary))
         .route("/v1/pool/transactions", get(pool::list))
         .route("/v1/accounts/{address}", get(accounts::one))

@@ -20,7 +20,7 @@ use crate::{
     ApiState, Submission,
     error::Problem,
     limits::{BODY_BYTES_MAX, BODY_TIME_OUT, SUBMIT_TIME_OUT},
-    view::{TransactionJson, hex_bytes},
+    view::{StandingJson, TransactionJson, hex_bytes},
 };
 
 /// The pool has taken a transaction.
@@ -128,6 +128,25 @@ pub async fn one(
                 "transaction {hash} is neither mined nor in the pool"
             ))
         })
+    })
+    .await
+    .map(Json)
+}
+
+/// Where a transaction stands, and why there.
+pub async fn standing(
+    State(state): State<ApiState>,
+    Segment(hash): Segment,
+) -> Result<Json<StandingJson>, Problem> {
+    let hash = transaction_hash(&hash)?;
+    let now = (state.clock)();
+    read(&state, move |view| {
+        let missing = || {
+            let detail =
+                format!("transaction {hash} is neither mined, nor in the pool, nor lately left");
+            Problem::not_found(detail)
+        };
+        StandingJson::find(&view, hash, now)?.ok_or_else(missing)
     })
     .await
     .map(Json)

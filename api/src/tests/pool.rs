@@ -120,3 +120,45 @@ fn bad_pages_of_the_pool_are_problems() {
     }
     server.refuses("POST", "/v1/pool", "", 405, "method_not_allowed");
 }
+
+#[test]
+fn a_transaction_says_why_it_waits_or_left() {
+    let mut pool = Filled::new();
+    let old = pool.add(&transfer(1, 0, 2 * GWEI, GWEI), Source::User);
+    let new = pool.add(&transfer(1, 0, 4 * GWEI, 2 * GWEI), Source::User);
+    let late = pool.add(&transfer(1, 2, 4 * GWEI, GWEI), Source::Peer);
+    let poor = pool.add(&transfer(2, 0, 1, 1), Source::User);
+    let server = pool.serve();
+    let standing = |hash: TxHash| server.get(&format!("/v1/transactions/{hash}/status"));
+    for (hash, class, code, durable) in [
+        (new, "pending", "turn", true),
+        (late, "queued", "nonce_missing", false),
+        (poor, "pending", "base_fee_too_high", true),
+    ] {
+        let found = standing(hash);
+        assert_eq!(found["status"], "pending", "{found}");
+        let waiting = &found["pool"];
+        assert_eq!(
+            (&waiting["class"], &waiting["code"]),
+            (&class.into(), &code.into())
+        );
+        assert_eq!(waiting["durable"], durable);
+    }
+    let text = standing(late)["pool"]["text"].clone();
+    assert_eq!(text, "nonce is 2, nonce 1 is missing before it");
+    let gone = standing(old);
+    assert_eq!(
+        (&gone["status"], &gone["pool"]),
+        (&"departed".into(), &Value::Null)
+    );
+    assert_eq!(gone["departed"]["code"], "replaced");
+    assert_eq!(gone["departed"]["text"], format!("replaced by {new}"));
+    assert_eq!(gone["departed"]["when"], NOW.unix_secs);
+    for (hash, status, code) in [
+        ("0x12", 400, "bad_hash"),
+        (&*"0".repeat(64), 404, "not_found"),
+    ] {
+        let path = format!("/v1/transactions/{hash}/status");
+        server.refuses("GET", &path, "", status, code);
+    }
+}

@@ -8,6 +8,7 @@ mod events;
 mod forest;
 mod peers;
 mod pool;
+mod standing;
 mod status;
 mod transactions;
 
@@ -23,6 +24,7 @@ pub use events::{
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
 pub use peers::PeersJson;
 pub use pool::{PoolJson, PoolPageJson, PooledJson};
+pub use standing::StandingJson;
 pub use status::StatusJson;
 pub use transactions::TransactionJson;
 
