@@ -21,7 +21,9 @@ pub mod view;
 use std::sync::Arc;
 
 use chain::PoolSnapshot;
-use chain::{BlockHash, BlockId, ChainSpec, CheckedTransaction, Header, PoolError, Reader, TxHash};
+use chain::{
+    BlockHash, BlockId, ChainSpec, CheckedTransaction, Header, PoolError, Reader, Time, TxHash,
+};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -75,6 +77,8 @@ pub struct ApiState {
     pub submissions: mpsc::Sender<Submission>,
     /// What `/metrics` shows.
     pub registry: Arc<Registry>,
+    /// The clocks that the pool reckons with.
+    pub clock: Arc<dyn Fn() -> Time + Send + Sync>,
     /// Whether the core has answered lately.
     pub is_healthy: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Host names answered to, beside this machine's own; `*` for any.

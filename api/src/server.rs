@@ -37,7 +37,7 @@ use crate::{
     rest::{
         accounts, blocks, dev,
         events::{self, Stopped},
-        forest, history, operations, peers, status, transactions,
+        forest, history, operations, peers, pool, status, transactions,
     },
     socket::Socket,
 };
@@ -55,6 +55,12 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/blocks/{id}", get(blocks::one))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/{hash}", get(transactions::one))
+        .route(
+            "/v1/transactions/{hash}/status",
+            get(transactions::standing),
+        )
+        .route("/v1/pool", get(pool::summary))
+        .route("/v1/pool/transactions", get(pool::list))
         .route("/v1/accounts/{address}", get(accounts::one))
         .route("/v1/accounts/{address}/transactions", get(history::list))
         .route("/v1/dev/partition", post(dev::partition))

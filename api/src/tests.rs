@@ -4,6 +4,7 @@ mod events;
 mod forest;
 mod history;
 mod listener;
+mod pool;
 mod submissions;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 };
 
 use alloy_consensus::TxEip1559;
-use chain::{Block, ChainSpec, CheckedTransaction, MemoryStore, Node, Store};
+use chain::{Block, ChainSpec, CheckedTransaction, MemoryStore, Node, Store, Time};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use state::Evm;
@@ -28,6 +29,12 @@ use crate::{
     limits::{BRANCHES_MAX, CONNECTIONS_MAX},
     network::{PeerInfo, SyncInfo},
     operator::{Operator, Token},
+};
+
+/// The time of these servers.
+const NOW: Time = Time {
+    unix_secs: 1_700_000_100,
+    monotonic_ms: 100_000,
 };
 
 const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -111,6 +118,7 @@ impl Server {
             views,
             submissions,
             registry: Arc::new(Registry::default()),
+            clock: Arc::new(|| NOW),
             is_healthy: Arc::new(|| true),
             vhosts: Arc::new(vec!["node.example".into()]),
             events: Events::new(journal),
@@ -381,21 +389,25 @@ fn only_known_hosts_are_answered() {
     assert!(host::is_allowed("anything", &["*".into()]));
 }
 
-/// The transfer of a dev account on regtest, signed here.
-fn signed_for_regtest() -> String {
+/// A transfer on regtest by the owner of the key that repeats a byte, signed here.
+fn transfer(key: u8, nonce: u64, max_fee: u128, tip: u128) -> CheckedTransaction {
     let transfer = TxEip1559 {
         chain_id: 1338,
+        nonce,
         gas_limit: 21_000,
-        max_fee_per_gas: 2_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
+        max_fee_per_gas: max_fee,
+        max_priority_fee_per_gas: tip,
         to: chain::Address::repeat_byte(7).into(),
         value: chain::U256::from(1),
         ..TxEip1559::default()
     };
-    let bytes = sign(transfer);
-    bytes
-        .iter()
-        .fold(String::from("0x"), |out, byte| format!("{out}{byte:02x}"))
+    sign(transfer, key)
+}
+
+fn signed_for_regtest() -> String {
+    let transfer = transfer(7, 0, 2_000_000_000, 1_000_000_000);
+    let bytes = transfer.bytes().iter();
+    bytes.fold(String::from("0x"), |out, byte| format!("{out}{byte:02x}"))
 }
 
 /// A payment of one and the same account, or a contract that it creates. It offers twice as much for
@@ -411,21 +423,21 @@ fn pay(nonce: u64, to: Option<chain::Address>, wei: u64) -> CheckedTransaction {
         value: chain::U256::from(wei),
         ..TxEip1559::default()
     };
-    CheckedTransaction::check(&sign(transfer), 1338).unwrap()
+    sign(transfer, 7)
 }
 
-/// The encoding of a transaction that is signed by one and the same key.
-fn sign(transfer: TxEip1559) -> Vec<u8> {
+/// Signs with the key that repeats a byte.
+fn sign(transfer: TxEip1559, key: u8) -> CheckedTransaction {
     use alloy_consensus::{SignableTransaction, TxEnvelope};
     use alloy_eips::eip2718::Encodable2718;
     use secp256k1::{Message, SecretKey, ecdsa::RecoverableSignature};
 
-    let key = SecretKey::from_secret_bytes([7; 32]).unwrap();
+    let key = SecretKey::from_secret_bytes([key; 32]).unwrap();
     let message = Message::from_digest(transfer.signature_hash().0);
     let signature = RecoverableSignature::sign_ecdsa_recoverable(message, &key);
     let (parity, compact) = signature.serialize_compact();
     let signature =
         alloy_primitives::Signature::from_bytes_and_parity(&compact, parity.to_u8() == 1);
     let envelope = TxEnvelope::from(transfer.into_signed(signature));
-    envelope.encoded_2718()
+    CheckedTransaction::check(&envelope.encoded_2718(), 1338).unwrap()
 }

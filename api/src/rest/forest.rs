@@ -5,13 +5,13 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use chain::BlockHash;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
-use super::{Segment, read};
+use super::{Segment, limit, query, read};
 use crate::{
     ApiState, View,
     error::Problem,
-    limits::{BRANCHES_MAX, PAGE_DEFAULT, PAGE_MAX},
+    limits::{BRANCHES_MAX, PAGE_MAX},
     view::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson, HeadJson},
 };
 
@@ -95,20 +95,6 @@ fn page_of(
         blocks,
         next_cursor: next.map(|hash| hash.to_string()),
         head: HeadJson::new(view),
-    })
-}
-
-fn query<T: DeserializeOwned>(page: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    let page = page.map_err(|error| Problem::bad_request("bad_query", error.body_text()));
-    page.map(|Query(page)| page)
-}
-
-fn limit(given: Option<u64>, max: u64) -> Result<usize, Problem> {
-    let limit = given.unwrap_or(PAGE_DEFAULT);
-    let fits = usize::try_from(limit).ok();
-    fits.filter(|_| (1..=max).contains(&limit)).ok_or_else(|| {
-        let detail = format!("limit is {limit}, wanted 1 to {max}");
-        Problem::bad_request("bad_limit", detail)
     })
 }
 

@@ -9,17 +9,20 @@ pub mod forest;
 pub mod history;
 pub mod operations;
 pub mod peers;
+pub mod pool;
 pub mod status;
 pub mod transactions;
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, Path, Query, rejection::QueryRejection},
     http::request::Parts,
 };
+use chain::TxHash;
+use serde::de::DeserializeOwned;
 
-use crate::{ApiState, View, error::Problem};
+use crate::{ApiState, View, error::Problem, limits::PAGE_DEFAULT};
 
 /// The variable part of a path; what is no text is a problem like any other.
 pub struct Segment(pub String);
@@ -49,4 +52,26 @@ async fn read<T: Send + 'static>(
             "the request failed; the node's log says why",
         ))
     })
+}
+
+/// The query of a request; one that cannot be read is a problem like any other.
+fn query<T: DeserializeOwned>(page: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    let page = page.map_err(|error| Problem::bad_request("bad_query", error.body_text()));
+    page.map(|Query(page)| page)
+}
+
+/// Items on a page: as many as the client names, within bounds.
+fn limit(given: Option<u64>, max: u64) -> Result<usize, Problem> {
+    let limit = given.unwrap_or(PAGE_DEFAULT);
+    let fits = usize::try_from(limit).ok();
+    fits.filter(|_| (1..=max).contains(&limit)).ok_or_else(|| {
+        let detail = format!("limit is {limit}, wanted 1 to {max}");
+        Problem::bad_request("bad_limit", detail)
+    })
+}
+
+/// A transaction's hash.
+fn transaction_hash(text: &str) -> Result<TxHash, Problem> {
+    let parsed = text.parse();
+    parsed.map_err(|error| Problem::bad_request("bad_hash", format!("{error}")))
 }

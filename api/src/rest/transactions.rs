@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use chain::{CheckedTransaction, TxHash};
+use chain::CheckedTransaction;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,12 +15,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Segment, read};
+use super::{Segment, read, transaction_hash};
 use crate::{
     ApiState, Submission,
     error::Problem,
     limits::{BODY_BYTES_MAX, BODY_TIME_OUT, SUBMIT_TIME_OUT},
-    view::{TransactionJson, hex_bytes},
+    view::{StandingJson, TransactionJson, hex_bytes},
 };
 
 /// The pool has taken a transaction.
@@ -121,15 +121,32 @@ pub async fn one(
     State(state): State<ApiState>,
     Segment(hash): Segment,
 ) -> Result<Json<TransactionJson>, Problem> {
-    let hash: TxHash = hash
-        .parse()
-        .map_err(|error| Problem::bad_request("bad_hash", format!("{error}")))?;
+    let hash = transaction_hash(&hash)?;
     read(&state, move |view| {
         TransactionJson::find(&view, hash)?.ok_or_else(|| {
             Problem::not_found(format!(
                 "transaction {hash} is neither mined nor in the pool"
             ))
         })
+    })
+    .await
+    .map(Json)
+}
+
+/// Where a transaction stands, and why there.
+pub async fn standing(
+    State(state): State<ApiState>,
+    Segment(hash): Segment,
+) -> Result<Json<StandingJson>, Problem> {
+    let hash = transaction_hash(&hash)?;
+    let now = (state.clock)();
+    read(&state, move |view| {
+        let missing = || {
+            let detail =
+                format!("transaction {hash} is neither mined, nor in the pool, nor lately left");
+            Problem::not_found(detail)
+        };
+        StandingJson::find(&view, hash, now)?.ok_or_else(missing)
     })
     .await
     .map(Json)

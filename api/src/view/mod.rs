@@ -8,6 +8,8 @@ mod events;
 mod forest;
 mod history;
 mod peers;
+mod pool;
+mod standing;
 mod status;
 mod transactions;
 
@@ -23,6 +25,8 @@ pub use events::{
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
 pub use history::{HistoryBlock, HistoryJson};
 pub use peers::PeersJson;
+pub use pool::{PoolJson, PoolPageJson, PooledJson};
+pub use standing::StandingJson;
 pub use status::StatusJson;
 pub use transactions::TransactionJson;
 
@@ -97,6 +101,12 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Executed => "executed",
         Stage::Invalid => "invalid",
     }
+}
+
+/// The base fee of the block after the head, wei per gas.
+pub(crate) fn next_base_fee(view: &View) -> u64 {
+    let parent = chain::rules::Parent::new(&view.head_header, view.head.hash);
+    chain::rules::next_base_fee(&view.spec, &parent)
 }
 
 fn confirmations(view: &View, height: u64) -> u64 {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BlockIdJson, SUGGESTED_TIP};
+use super::{BlockIdJson, SUGGESTED_TIP, next_base_fee};
 use crate::View;
 
 /// Where a node stands.
@@ -19,7 +19,7 @@ pub struct StatusJson {
     peers: usize,
     mining: bool,
     sync: SyncJson,
-    pool: PoolJson,
+    pool: FillJson,
 }
 
 /// How far a node is with catching up.
@@ -44,7 +44,7 @@ struct HeadDetailJson {
 
 /// How full the pool is.
 #[derive(Debug, Serialize)]
-struct PoolJson {
+struct FillJson {
     count: usize,
     bytes: usize,
 }
@@ -53,7 +53,6 @@ impl StatusJson {
     /// The status of a view.
     pub fn new(view: &View) -> Self {
         let header = &view.head_header;
-        let parent = chain::rules::Parent::new(header, view.head.hash);
         Self {
             version: view.version,
             network: view.network.clone(),
@@ -66,7 +65,7 @@ impl StatusJson {
                 time: header.pow.time,
                 chain_work: format!("{:#x}", header.extension.chain_work),
             },
-            base_fee: chain::rules::next_base_fee(&view.spec, &parent).to_string(),
+            base_fee: next_base_fee(view).to_string(),
             suggested_tip: SUGGESTED_TIP.to_string(),
             peers: view.peer_list.len(),
             mining: view.mining,
@@ -80,7 +79,7 @@ impl StatusJson {
                     .saturating_sub(view.head.height),
                 bodies_under_way: view.sync.bodies_under_way,
             },
-            pool: PoolJson {
+            pool: FillJson {
                 count: view.pool.len(),
                 bytes: view.pool.bytes(),
             },

@@ -378,6 +378,7 @@ fn start_api(
         views: wiring.readers.api_views.clone(),
         submissions,
         registry: Arc::new(registry),
+        clock: Arc::new(move || clock.now()),
         is_healthy: Arc::new(is_healthy),
         events,
         vhosts: Arc::new(settings.http_vhosts.clone()),
