@@ -1,5 +1,7 @@
 //! Orders of an operator over HTTP: who may give them, and what they do.
 
+use std::time::{Duration, Instant};
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::{Value, json};
@@ -203,13 +205,18 @@ fn delayed_messages_arrive_in_the_end() {
         order(&two.url(), &world.path("two"), "delay", &body).0
     };
     assert_eq!(delay(1_500), 200);
+    let before = Instant::now();
     let (_, made) = order(
         &one.url(),
         &world.path("one"),
         "mine",
         &json!({"blocks": 1}),
     );
-    assert_eq!(two.height(), 0, "the block is still on its way");
+    let height = two.height();
+    // On a busy machine we may look too late to see it.
+    if before.elapsed() < Duration::from_millis(1_500) {
+        assert_eq!(height, 0, "the block is still on its way");
+    }
     two.wait_for("the block", |node| node.height() == 1);
     assert_eq!(hash_at(&two, 1), made["new_head"]["hash"].as_str().unwrap());
     assert_eq!(delay(0), 200);
