@@ -48,9 +48,9 @@ pub struct Move {
     pub new: BlockId,
     /// The last block on both branches.
     pub ancestor: BlockId,
-    /// Blocks left, from `old` down; the first [`WALK_MAX`] of them.
+    /// Blocks left, from `old` down; the first `WALK_MAX` of them.
     pub left: Vec<BlockId>,
-    /// Blocks joined, up to `new`; the first [`WALK_MAX`] of them.
+    /// Blocks joined, up to `new`; the first `WALK_MAX` of them.
     pub joined: Vec<Joined>,
 }
 

@@ -23,7 +23,7 @@ pub struct PeerSummary {
     pub chain_work: Option<U256>,
     /// Seconds that its clock is ahead of ours, the way of the message included.
     pub clock_ahead_secs: Option<i64>,
-    /// What it is charged with, against [`Fault::LIMIT`].
+    /// What it is charged with, against [`crate::effect::Fault::LIMIT`].
     pub points: u32,
     /// Requests of ours that it has not answered yet.
     pub requests: usize,
