@@ -44,7 +44,11 @@ impl Delayed {
                 return self.held.pop_front().map(|(_, event)| event);
             }
             if due.is_none() && delay.is_zero() {
-                return self.events.recv().await;
+                tokio::select! {
+                    event = self.events.recv() => return event,
+                    // What comes after the order is held back already.
+                    Ok(()) = self.delay.changed() => continue,
+                }
             }
             let until = due.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -90,6 +94,21 @@ mod tests {
             delay,
             delayed,
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_event_after_the_order_is_held_back() {
+        let mut rig = rig(Duration::ZERO);
+        let start = Instant::now();
+        let order = async {
+            tokio::task::yield_now().await;
+            rig.delay.send_replace(Duration::from_millis(50));
+            tokio::task::yield_now().await;
+            rig.network.try_send(event(7)).unwrap();
+        };
+        let (found, ()) = tokio::join!(rig.delayed.next(), order);
+        assert_eq!(number(&found.unwrap()), 7);
+        assert!(start.elapsed() >= Duration::from_millis(50));
     }
 
     #[tokio::test]
