@@ -9,11 +9,11 @@ use axum::{
 use chain::BlockHash;
 use serde::Deserialize;
 
-use super::{Segment, read};
+use super::{Segment, limit, query, read};
 use crate::{
     ApiState, View,
     error::Problem,
-    limits::{PAGE_DEFAULT, PAGE_MAX, PAGE_TRANSACTIONS_MAX},
+    limits::{PAGE_MAX, PAGE_TRANSACTIONS_MAX},
     view::{BlockJson, BlocksJson, HeadJson},
 };
 
@@ -32,12 +32,8 @@ pub async fn list(
     State(state): State<ApiState>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<BlocksJson>, Problem> {
-    let Query(page) = page.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
-    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
-    if limit == 0 || limit > PAGE_MAX {
-        let detail = format!("limit is {limit}, wanted 1 to {PAGE_MAX}");
-        return Err(Problem::bad_request("bad_limit", detail));
-    }
+    let page = query(page)?;
+    let limit = u64::try_from(limit(page.limit, PAGE_MAX)?).unwrap_or(PAGE_MAX);
     read(&state, move |view| page_of(&view, page.cursor, limit))
         .await
         .map(Json)

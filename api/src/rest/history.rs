@@ -7,7 +7,7 @@ use axum::{
 use chain::Address;
 use serde::Deserialize;
 
-use super::{Segment, address::parse, read};
+use super::{Segment, address::parse, limit, query, read};
 use crate::{
     ApiState, View,
     error::Problem,
@@ -35,14 +35,9 @@ pub async fn list(
     Segment(address): Segment,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<HistoryJson>, Problem> {
-    let Query(page) = page.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let page = query(page)?;
     let address = parse(&address)?;
-    let limit = page.limit.unwrap_or(HISTORY_DEFAULT);
-    if limit == 0 || limit > PAGE_MAX {
-        let detail = format!("limit is {limit}, wanted 1 to {PAGE_MAX}");
-        return Err(Problem::bad_request("bad_limit", detail));
-    }
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = limit(page.limit.or(Some(HISTORY_DEFAULT)), PAGE_MAX)?;
     let before = page.cursor.as_deref().map(parse_cursor).transpose()?;
     read(&state, move |view| page_of(&view, address, before, limit))
         .await
