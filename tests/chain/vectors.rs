@@ -5,7 +5,7 @@ use chain::{
     Bits, BlockHash, ChainSpec, CheckedTransaction, PowHeader, Target,
     difficulty::{Anchor, forgiven, next_bits},
     merkle,
-    transaction::{LimitError, TransactionError},
+    transaction::{LimitError, TransactionError, effective_tip_of},
 };
 use serde_json::Value as Json;
 
@@ -228,6 +228,10 @@ fn valid_transactions() {
             (fees.0.into(), fees.1.into()),
             "{name}"
         );
+        for base_fee in [0, 1, 1_000_000_000, u64::MAX] {
+            let tip = effective_tip_of(&raw, base_fee).unwrap();
+            assert_eq!(tip, tx.effective_tip(base_fee), "{name} at {base_fee}");
+        }
         // Rule T2: the same bytes are refused on any other chain.
         let other = CheckedTransaction::check(&raw, chain_id + 1);
         assert_eq!(
