@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chain::{PoolError, StoreError, transaction::TransactionError};
+use chain::{PoolError, StoreError, pool::Departure, transaction::TransactionError};
 use serde::Serialize;
 
 /// A problem, `application/problem+json`.
@@ -25,6 +25,8 @@ struct Fields {
     want: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     got: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 impl Problem {
@@ -38,6 +40,7 @@ impl Problem {
             code,
             want: None,
             got: None,
+            reason: None,
         }))
     }
 
@@ -51,7 +54,25 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    fn with(mut self, want: &impl ToString, got: &impl ToString) -> Self {
+    /// A transaction that the pool had and no longer has; `reason` is the departure's code.
+    pub fn departed(departure: &Departure) -> Self {
+        let detail = format!(
+            "transaction {} is not mined and has left the pool: {}",
+            departure.hash, departure.reason
+        );
+        let mut problem = Self::new(StatusCode::NOT_FOUND, "transaction_departed", detail);
+        problem.0.reason = Some(departure.reason.code());
+        problem
+    }
+
+    /// The same with a few words before its sentence.
+    pub fn after(mut self, words: &str) -> Self {
+        self.0.detail = format!("{words}: {}", self.0.detail);
+        self
+    }
+
+    /// The same with what was wanted and what came, for programs.
+    pub fn with(mut self, want: &impl ToString, got: &impl ToString) -> Self {
         (self.0.want, self.0.got) = (Some(want.to_string()), Some(got.to_string()));
         self
     }

@@ -12,7 +12,7 @@ use crate::{
     ApiState, View,
     error::Problem,
     limits::{HISTORY_BYTES_MAX, HISTORY_DEFAULT, PAGE_MAX, PAGE_TRANSACTIONS_MAX},
-    view::{HeadJson, HistoryBlock, HistoryJson},
+    view::{HeadJson, HistoryJson, MinedBlock},
 };
 
 /// A page of transactions.
@@ -68,7 +68,7 @@ fn page_of(
     let places = view.reader.history(&address, before, limit + 1)?;
     let (mut transactions, mut count, mut bytes) = (Vec::new(), 0, 0);
     for places in places[..places.len().min(limit)].chunk_by(|one, two| one.block == two.block) {
-        let block = HistoryBlock::read(view, places[0].block)?;
+        let block = MinedBlock::read(view, places[0].block)?;
         for place in places {
             transactions.push(block.entry(view, &address, place.index)?);
         }

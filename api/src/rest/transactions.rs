@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use chain::CheckedTransaction;
+use chain::{CheckedTransaction, PoolError, TxHash};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde_json::Value;
@@ -42,14 +42,20 @@ pub async fn submit(
     // Recovering the sender is work for a thread that may be busy with it.
     let check = move || CheckedTransaction::check(&bytes, chain_id);
     let checked = tokio::task::spawn_blocking(check).await;
-    let unavailable = |detail: &str| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            format!("{detail}; try again"),
-        )
-    };
     let transaction = checked.map_err(|_| unavailable("the check was cut off"))??;
+    let hash = hand_in(&state, transaction).await??;
+    let submitted = Submitted {
+        hash: hash.to_string(),
+        durable: true,
+    };
+    Ok((StatusCode::ACCEPTED, Json(submitted)))
+}
+
+/// Hands a transaction to the core and waits for the pool's answer.
+pub(super) async fn hand_in(
+    state: &ApiState,
+    transaction: CheckedTransaction,
+) -> Result<Result<TxHash, PoolError>, Problem> {
     let (reply, answer) = oneshot::channel();
     state
         .submissions
@@ -59,19 +65,17 @@ pub async fn submit(
             TrySendError::Closed(_) => unavailable("the node is stopping"),
         })?;
     match timeout(SUBMIT_TIME_OUT, answer).await {
-        Ok(Ok(Ok(hash))) => {
-            let submitted = Submitted {
-                hash: hash.to_string(),
-                durable: true,
-            };
-            Ok((StatusCode::ACCEPTED, Json(submitted)))
-        }
-        Ok(Ok(Err(refusal))) => Err(refusal.into()),
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(unavailable("the node is stopping")),
         Err(_) => Err(unavailable(
             "the node is busy and may still take the transaction",
         )),
     }
+}
+
+pub(super) fn unavailable(detail: &str) -> Problem {
+    let detail = format!("{detail}; try again");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
 }
 
 async fn read_body(request: Request) -> Result<Bytes, Problem> {
@@ -116,21 +120,26 @@ fn raw_bytes(body: &[u8]) -> Result<Vec<u8>, Problem> {
     })
 }
 
-/// A transaction of the best chain or of the pool.
+/// A transaction of the best chain or of the pool; of one that has left it the reason.
 pub async fn one(
     State(state): State<ApiState>,
     Segment(hash): Segment,
 ) -> Result<Json<TransactionJson>, Problem> {
     let hash = transaction_hash(&hash)?;
+    let now = (state.clock)();
     read(&state, move |view| {
-        TransactionJson::find(&view, hash)?.ok_or_else(|| {
-            Problem::not_found(format!(
-                "transaction {hash} is neither mined nor in the pool"
-            ))
+        TransactionJson::find(&view, hash, now)?.ok_or_else(|| {
+            let departure = view.pool.departure(&hash);
+            departure.map_or_else(|| unknown(&hash), Problem::departed)
         })
     })
     .await
     .map(Json)
+}
+
+fn unknown(hash: &TxHash) -> Problem {
+    let what = "is neither mined, nor in the pool, nor among those that left it lately";
+    Problem::not_found(format!("transaction {hash} {what}"))
 }
 
 /// Where a transaction stands, and why there.
@@ -141,12 +150,7 @@ pub async fn standing(
     let hash = transaction_hash(&hash)?;
     let now = (state.clock)();
     read(&state, move |view| {
-        let missing = || {
-            let detail =
-                format!("transaction {hash} is neither mined, nor in the pool, nor lately left");
-            Problem::not_found(detail)
-        };
-        StandingJson::find(&view, hash, now)?.ok_or_else(missing)
+        StandingJson::find(&view, hash, now)?.ok_or_else(|| unknown(&hash))
     })
     .await
     .map(Json)

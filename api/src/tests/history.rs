@@ -122,6 +122,40 @@ fn every_party_sees_what_it_paid_and_got() {
 }
 
 #[test]
+fn a_mined_transaction_has_its_place_and_one_price() {
+    let first = vec![pay(0, Some(PAYEE), 5), pay(1, Some(PAYEE), 6)];
+    let sender = first[0].sender();
+    let (server, ids) = serve(&[first.clone(), vec![pay(2, None, 7)]]);
+    let hash = first[1].hash();
+    let standing = server.get(&format!("/v1/transactions/{hash}/status"));
+    let block = json!({
+        "height": 1, "hash": ids[0].hash.to_string(), "index": 1, "confirmations": 2,
+    });
+    assert_eq!(
+        (&standing["status"], &standing["block"]),
+        (&json!("mined"), &block)
+    );
+    assert_eq!(
+        (&standing["pool"], &standing["departed"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(standing["head"]["height"], 2);
+    let whole = server.get(&format!("/v1/transactions/{hash}"));
+    assert_eq!(
+        (&whole["status"], &whole["pool"]),
+        (&json!("mined"), &Value::Null)
+    );
+    assert_eq!(whole["block"]["index"], 1);
+    // Its own gas is what the receipts' cumulative gas has grown by; 2 gwei is its max fee.
+    let outcome = &whole["outcome"];
+    assert_eq!(outcome["gas_used"], 2 * 21_001 - 21_000);
+    assert_eq!(outcome["effective_gas_price"], "2000000000");
+    let history = server.get(&path(sender, ""));
+    assert_eq!(history["transactions"][1]["hash"], whole["hash"]);
+    assert_eq!(history["transactions"][1]["fee"], outcome["fee"]);
+}
+
+#[test]
 fn pages_follow_each_other_across_blocks() {
     let mut nonce = 0;
     let mut next = || {

@@ -2,9 +2,10 @@
 
 use chain::{
     Account, CheckedTransaction, TxHash,
+    params::POOL_PER_SENDER,
     pool::{Pool, PoolContext, PoolLimits, Source},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{NOW, Server, regtest, take, transfer, view};
 
@@ -143,6 +144,11 @@ fn a_transaction_says_why_it_waits_or_left() {
             (&class.into(), &code.into())
         );
         assert_eq!(waiting["durable"], durable);
+        let whole = server.get(&format!("/v1/transactions/{hash}"));
+        assert_eq!(
+            (&whole["status"], &whole["pool"]),
+            (&"pending".into(), waiting)
+        );
     }
     let text = standing(late)["pool"]["text"].clone();
     assert_eq!(text, "nonce is 2, nonce 1 is missing before it");
@@ -154,6 +160,14 @@ fn a_transaction_says_why_it_waits_or_left() {
     assert_eq!(gone["departed"]["code"], "replaced");
     assert_eq!(gone["departed"]["text"], format!("replaced by {new}"));
     assert_eq!(gone["departed"]["when"], NOW.unix_secs);
+    let path = format!("/v1/transactions/{old}");
+    let problem = server.refuses("GET", &path, "", 404, "transaction_departed");
+    assert_eq!(problem["reason"], "replaced");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains(&format!("has left the pool: replaced by {new}")),
+        "{detail}"
+    );
     for (hash, status, code) in [
         ("0x12", 400, "bad_hash"),
         (&*"0".repeat(64), 404, "not_found"),
@@ -161,4 +175,43 @@ fn a_transaction_says_why_it_waits_or_left() {
         let path = format!("/v1/transactions/{hash}/status");
         server.refuses("GET", &path, "", status, code);
     }
+}
+
+#[test]
+fn an_account_names_what_it_has_waiting() {
+    let mut pool = Filled::new();
+    let first = transfer(1, 0, 2 * GWEI, GWEI);
+    let late = transfer(1, 2, 3 * GWEI, GWEI);
+    for transaction in [&late, &first, &transfer(2, 0, 2 * GWEI, GWEI)] {
+        pool.add(transaction, Source::User);
+    }
+    let server = pool.serve();
+    let account = server.get(&format!("/v1/accounts/{}", first.sender()));
+    let cost = 21_000 * 2 * GWEI + 1 + 21_000 * 3 * GWEI + 1;
+    let wanted = json!({
+        "nonce_next": 1, "pending": 1, "queued": 1, "pending_cost": cost.to_string(),
+        "transactions": [
+            {"hash": first.hash().to_string(), "nonce": 0, "class": "pending"},
+            {"hash": late.hash().to_string(), "nonce": 2, "class": "queued"},
+        ],
+    });
+    assert_eq!(account["pool"], wanted);
+}
+
+/// Threat A5: the pool keeps no more of a sender.
+#[test]
+fn an_account_names_no_more_than_the_pool_keeps_of_it() {
+    let mut pool = Filled::new();
+    for nonce in 0..POOL_PER_SENDER {
+        let nonce = u64::try_from(nonce).unwrap();
+        pool.add(&transfer(1, nonce, 2 * GWEI, GWEI), Source::User);
+    }
+    let next = transfer(1, 64, 2 * GWEI, GWEI);
+    let server = pool.serve();
+    let account = server.get(&format!("/v1/accounts/{}", next.sender()));
+    let waiting = account["pool"]["transactions"].as_array().unwrap();
+    assert_eq!(
+        (waiting.len(), &account["pool"]["nonce_next"]),
+        (64, &json!(64))
+    );
 }

@@ -7,6 +7,7 @@ mod blocks;
 mod events;
 mod forest;
 mod history;
+mod mined;
 mod peers;
 mod pool;
 mod standing;
@@ -23,7 +24,8 @@ pub use events::{
     ReorgEventJson, ReorgTransactions, ResetEventJson, TransactionEventJson,
 };
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
-pub use history::{HistoryBlock, HistoryJson};
+pub use history::HistoryJson;
+pub use mined::MinedBlock;
 pub use peers::PeersJson;
 pub use pool::{PoolJson, PoolPageJson, PooledJson};
 pub use standing::StandingJson;
@@ -33,7 +35,7 @@ pub use transactions::TransactionJson;
 use crate::View;
 
 /// Smallest tip that a wallet should offer, wei per gas.
-const SUGGESTED_TIP: u64 = 1_000_000_000;
+pub(crate) const SUGGESTED_TIP: u64 = 1_000_000_000;
 
 /// The bytes that hex digits stand for, with or without `0x`.
 pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
@@ -63,7 +65,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// An amount in LGN, exact, without trailing zeros.
-fn display_lgn(wei: U256) -> String {
+pub(crate) fn display_lgn(wei: U256) -> String {
     let (whole, fraction) = wei.div_rem(U256::from(1_000_000_000_000_000_000_u64));
     if fraction.is_zero() {
         return format!("{whole} LGN");

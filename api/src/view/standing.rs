@@ -1,6 +1,6 @@
 //! Where a transaction stands: in a block, in the pool and why, or gone from it and why.
 
-use chain::{StoreError, Time, TxHash};
+use chain::{StoreError, Time, TxHash, pool::Entry};
 use serde::Serialize;
 
 use super::{
@@ -29,15 +29,18 @@ struct PlaceJson {
     confirmations: u64,
 }
 
+/// Why a transaction of the pool is not mined yet.
 #[derive(Debug, Serialize)]
-struct WaitingJson {
+pub struct WaitingJson {
     /// pending or queued.
     class: &'static str,
     /// A name for programs.
     code: &'static str,
     /// The same for people, with its numbers.
     text: String,
+    /// Whether a restart of the node keeps it.
     durable: bool,
+    /// When it came or last changed its class, Unix seconds.
     since: u64,
 }
 
@@ -69,16 +72,9 @@ impl StandingJson {
             });
             return Ok(Some(standing));
         }
-        let why = view.pool.why_waiting(&hash, next_base_fee(view));
-        if let Some((entry, why)) = view.pool.entry(&hash).zip(why) {
+        if let Some((_, waiting)) = WaitingJson::find(view, &hash, now) {
             standing.status = "pending";
-            standing.pool = Some(WaitingJson {
-                class: class_name(entry.class),
-                code: why.code(),
-                text: why.to_string(),
-                durable: entry.is_durable,
-                since: since(entry, now),
-            });
+            standing.pool = Some(waiting);
             return Ok(Some(standing));
         }
         Ok(view.pool.departure(&hash).map(|departure| {
@@ -90,5 +86,21 @@ impl StandingJson {
             });
             standing
         }))
+    }
+}
+
+impl WaitingJson {
+    /// An entry of the pool, and why it waits.
+    pub(super) fn find<'a>(view: &'a View, hash: &TxHash, now: Time) -> Option<(&'a Entry, Self)> {
+        let entry = view.pool.entry(hash)?;
+        let why = view.pool.why_waiting(hash, next_base_fee(view))?;
+        let waiting = Self {
+            class: class_name(entry.class),
+            code: why.code(),
+            text: why.to_string(),
+            durable: entry.is_durable,
+            since: since(entry, now),
+        };
+        Some((entry, waiting))
     }
 }

@@ -1,9 +1,11 @@
 //! Transactions, mined or waiting, and what they did.
 
-use chain::{Address, CheckedTransaction, Receipt, StoreError, TxHash, U256};
+use chain::{Address, CheckedTransaction, StoreError, Time, TxHash, store::TransactionPlace};
 use serde::Serialize;
 
-use super::{HeadJson, confirmations, display_lgn, hex};
+use super::{
+    HeadJson, MinedBlock, confirmations, display_lgn, hex, mined::Mined, standing::WaitingJson,
+};
 use crate::View;
 
 /// Where a mined transaction stands.
@@ -44,6 +46,8 @@ pub struct TransactionJson {
     block: Option<InclusionJson>,
     success: Option<bool>,
     outcome: Option<OutcomeJson>,
+    /// Why it is not mined yet; absent once it is.
+    pool: Option<WaitingJson>,
     #[serde(rename = "type")]
     tx_type: u8,
     from: String,
@@ -61,49 +65,36 @@ pub struct TransactionJson {
 
 impl TransactionJson {
     /// Looks on the best chain, then in the pool.
-    pub fn find(view: &View, hash: TxHash) -> Result<Option<Self>, StoreError> {
+    pub fn find(view: &View, hash: TxHash, now: Time) -> Result<Option<Self>, StoreError> {
         if let Some(place) = view.reader.transaction(&hash)? {
-            return Self::mined(view, hash, place).map(Some);
+            return Self::mined(view, place).map(Some);
         }
-        Ok(view
-            .pool
-            .get(&hash)
-            .map(|transaction| Self::new(view, transaction, None)))
+        let Some((entry, waiting)) = WaitingJson::find(view, &hash, now) else {
+            return Ok(None);
+        };
+        let found = Self::new(view, &entry.transaction, None);
+        Ok(Some(Self {
+            pool: Some(waiting),
+            ..found
+        }))
     }
 
-    fn mined(
-        view: &View,
-        hash: TxHash,
-        place: chain::store::TransactionPlace,
-    ) -> Result<Self, StoreError> {
-        let block = place.block.hash;
-        let missing = |what: &str| StoreError(format!("no {what} for block {block}"));
-        let header = view
-            .reader
-            .header(&block)?
-            .ok_or_else(|| missing("header"))?;
-        let body = view.reader.body(&block)?.ok_or_else(|| missing("body"))?;
-        let receipts = view
-            .reader
-            .receipts(&block)?
-            .ok_or_else(|| missing("receipts"))?;
-        let index = usize::try_from(place.index).map_err(|_| missing("such index"))?;
-        let bytes = body
-            .0
-            .get(index)
-            .ok_or_else(|| missing("such transaction"))?;
-        let transaction = CheckedTransaction::check(bytes, view.spec.chain_id)
-            .map_err(|error| StoreError(format!("transaction {hash} is damaged: {error}")))?;
-        let outcome = outcome(&transaction, &receipts, index, header.extension.base_fee)
-            .ok_or_else(|| missing("such receipt"))?;
+    fn mined(view: &View, place: TransactionPlace) -> Result<Self, StoreError> {
+        let block = MinedBlock::read(view, place.block)?;
+        let mined = block.mined(view, place.index)?;
         let inclusion = InclusionJson {
             height: place.block.height,
-            hash: block.to_string(),
+            hash: place.block.hash.to_string(),
             index: place.index,
-            time: header.pow.time,
+            time: block.header.pow.time,
             confirmations: confirmations(view, place.block.height),
         };
-        Ok(Self::new(view, &transaction, Some((inclusion, outcome))))
+        let outcome = OutcomeJson::new(&mined);
+        Ok(Self::new(
+            view,
+            &mined.transaction,
+            Some((inclusion, outcome)),
+        ))
     }
 
     fn new(
@@ -118,6 +109,7 @@ impl TransactionJson {
             block,
             success: outcome.as_ref().map(|outcome| outcome.success),
             outcome,
+            pool: None,
             tx_type: transaction.tx_type(),
             from: transaction.sender().to_string(),
             to: transaction.to().map(|address| address.to_string()),
@@ -134,30 +126,20 @@ impl TransactionJson {
     }
 }
 
-/// The receipt's own gas is the difference of two cumulative ones.
-fn outcome(
-    transaction: &CheckedTransaction,
-    receipts: &[Receipt],
-    index: usize,
-    base_fee: u64,
-) -> Option<OutcomeJson> {
-    let receipt = receipts.get(index)?;
-    let before = index.checked_sub(1).and_then(|index| receipts.get(index));
-    let gas_before = before.map_or(0, |before| before.cumulative_gas);
-    let gas_used = receipt.cumulative_gas.checked_sub(gas_before)?;
-    let price = u128::from(base_fee) + transaction.effective_tip(base_fee).unwrap_or(0);
-    let fee = U256::from(price).saturating_mul(U256::from(gas_used));
-    let logs = receipt.logs.iter().map(|log| LogJson {
-        address: Address::from(log.address).to_string(),
-        topics: log.topics.iter().map(|topic| hex(topic)).collect(),
-        data: hex(&log.data),
-    });
-    Some(OutcomeJson {
-        success: receipt.success,
-        gas_used,
-        effective_gas_price: price.to_string(),
-        fee: fee.to_string(),
-        fee_display: display_lgn(fee),
-        logs: logs.collect(),
-    })
+impl OutcomeJson {
+    fn new(mined: &Mined<'_>) -> Self {
+        let logs = mined.receipt.logs.iter().map(|log| LogJson {
+            address: Address::from(log.address).to_string(),
+            topics: log.topics.iter().map(|topic| hex(topic)).collect(),
+            data: hex(&log.data),
+        });
+        Self {
+            success: mined.receipt.success,
+            gas_used: mined.gas_used,
+            effective_gas_price: mined.price.to_string(),
+            fee: mined.fee.to_string(),
+            fee_display: display_lgn(mined.fee),
+            logs: logs.collect(),
+        }
+    }
 }
