@@ -7,6 +7,8 @@
 
 mod error;
 pub mod events;
+pub mod faucet;
+pub mod fees;
 mod host;
 mod limits;
 pub mod network;
@@ -87,6 +89,10 @@ pub struct ApiState {
     pub events: events::Events,
     /// The operator's token, and where orders go.
     pub operator: operator::Operator,
+    /// What to pay, as it was a moment ago.
+    pub fees: Arc<fees::Fees>,
+    /// Who gives money away; on dev networks alone.
+    pub faucet: Option<Arc<faucet::Faucet>>,
 }
 
 impl ApiState {

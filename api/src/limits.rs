@@ -50,3 +50,17 @@ pub const REORG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const BRANCHES_MAX: usize = 256;
 /// Time the core has to answer a submission.
 pub const SUBMIT_TIME_OUT: Duration = Duration::from_secs(10);
+/// Milliseconds for which estimates of fees are kept, unless the head moves.
+pub const FEES_FRESH_MS: u64 = 1_000;
+/// Blocks that estimates of fees look back on.
+pub const FEES_BLOCKS: u64 = 20;
+/// Transactions of one block that estimates of fees decode, 2 µs each; of more every second, third…
+pub const FEES_SAMPLES_MAX: usize = 1_000;
+/// Transactions of the pool that estimates of fees look at: ten blocks of transfers at 30,000,000 gas.
+pub const FEES_CANDIDATES_MAX: usize = 15_000;
+/// Time that a payment of the faucet waits for those before it.
+pub const FAUCET_TIME_OUT: Duration = Duration::from_secs(10);
+/// What the faucet pays where nothing else is asked for, in wei: 100 LGN.
+pub const FAUCET_DEFAULT: u128 = 100_000_000_000_000_000_000;
+/// The most that it pays at once, in wei: 1,000 LGN.
+pub const FAUCET_MAX: u128 = 1_000_000_000_000_000_000_000;

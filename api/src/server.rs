@@ -37,7 +37,7 @@ use crate::{
     rest::{
         accounts, blocks, dev,
         events::{self, Stopped},
-        forest, history, operations, peers, pool, status, transactions,
+        faucet, fees, forest, history, operations, peers, pool, status, transactions,
     },
     socket::Socket,
 };
@@ -49,7 +49,13 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         let detail = "this path does not take that method";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     };
+    // Where there is none, there is no such path.
+    let dev = match state.faucet {
+        Some(_) => Router::new().route("/v1/dev/faucet", post(faucet::pay)),
+        None => Router::new(),
+    };
     Router::new()
+        .merge(dev)
         .route("/v1/status", get(status::status))
         .route("/v1/blocks", get(blocks::list))
         .route("/v1/blocks/{id}", get(blocks::one))
@@ -61,6 +67,7 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         )
         .route("/v1/pool", get(pool::summary))
         .route("/v1/pool/transactions", get(pool::list))
+        .route("/v1/fees", get(fees::estimates))
         .route("/v1/accounts/{address}", get(accounts::one))
         .route("/v1/accounts/{address}/transactions", get(history::list))
         .route("/v1/dev/partition", post(dev::partition))

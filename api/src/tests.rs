@@ -1,6 +1,8 @@
 //! The routes on a real server over TCP: every answer, every refusal.
 
 mod events;
+mod faucet;
+mod fees;
 mod forest;
 mod history;
 mod listener;
@@ -25,6 +27,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     ApiState, Submission, View,
     events::{Events, Journal},
+    faucet::{Faucet, Payment},
+    fees::Fees,
     host,
     limits::{BRANCHES_MAX, CONNECTIONS_MAX},
     network::{PeerInfo, SyncInfo},
@@ -102,6 +106,19 @@ impl Server {
     }
 
     fn on(view: View, genesis: Block, answer: fn(Submission)) -> Self {
+        Self::with(view, genesis, Some(faucet::open()), answer)
+    }
+
+    fn without_faucet(view: View, genesis: Block) -> Self {
+        Self::with(view, genesis, None, take)
+    }
+
+    fn with(
+        view: View,
+        genesis: Block,
+        faucet: Option<Arc<Faucet>>,
+        answer: fn(Submission),
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -126,6 +143,8 @@ impl Server {
                 token: Token::new([7; 32]),
                 orders: mpsc::channel(1).0,
             },
+            fees: Arc::new(Fees::default()),
+            faucet,
         };
         runtime.spawn(crate::serve(
             listener,
@@ -424,6 +443,21 @@ fn pay(nonce: u64, to: Option<chain::Address>, wei: u64) -> CheckedTransaction {
         ..TxEip1559::default()
     };
     sign(transfer, 7)
+}
+
+/// A payment of the faucet, which is whoever holds the key that repeats the byte 9.
+fn pay_out(payment: &Payment) -> CheckedTransaction {
+    let transfer = TxEip1559 {
+        chain_id: payment.chain_id,
+        nonce: payment.nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: payment.max_fee,
+        max_priority_fee_per_gas: payment.tip,
+        to: payment.to.into(),
+        value: chain::U256::from(payment.value),
+        ..TxEip1559::default()
+    };
+    sign(transfer, 9)
 }
 
 /// Signs with the key that repeats a byte.

@@ -25,7 +25,7 @@ enum Verb {
     Node(Box<verbs::node::Args>),
     /// Run a network of several nodes on this machine
     Devnet(verbs::devnet::Args),
-    /// Make forks and reorgs happen on a dev network
+    /// Make forks and reorgs happen on a dev network, and money out of its faucet
     Dev(verbs::dev::Args),
     /// Show where a node stands
     Status(verbs::status::Args),

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The JSON body of a request that may give orders.
-pub struct Authorised(Value);
+pub struct Authorised(pub(super) Value);
 
 impl FromRequest<ApiState> for Authorised {
     type Rejection = Problem;
@@ -144,7 +144,7 @@ fn number(body: &Value, field: &str, least: u64, most: u64) -> Result<u64, Probl
     })
 }
 
-fn bad_field(wanted: &str, got: &Value) -> Problem {
+pub(super) fn bad_field(wanted: &str, got: &Value) -> Problem {
     let got: String = got.to_string().chars().take(80).collect();
     Problem::bad_request("bad_order", format!("wanted {wanted}; got {got}"))
 }

@@ -5,6 +5,8 @@ mod address;
 pub mod blocks;
 pub mod dev;
 pub mod events;
+pub mod faucet;
+pub mod fees;
 pub mod forest;
 pub mod history;
 pub mod operations;

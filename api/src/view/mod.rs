@@ -5,6 +5,7 @@
 mod accounts;
 mod blocks;
 mod events;
+mod fees;
 mod forest;
 mod history;
 mod mined;
@@ -23,6 +24,7 @@ pub use events::{
     BlockEventJson, BlockIdJson, ForkEventJson, GapEventJson, HeadEventJson, PeerEventJson,
     ReorgEventJson, ReorgTransactions, ResetEventJson, TransactionEventJson,
 };
+pub use fees::FeesJson;
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
 pub use history::HistoryJson;
 pub use mined::MinedBlock;

@@ -8,6 +8,7 @@ pub mod check;
 pub mod clock;
 pub mod core;
 pub mod delay;
+pub mod faucet;
 mod inputs;
 pub mod journal;
 pub mod listen;

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use api::{events::Events, operator::Command};
+use api::{events::Events, fees::Fees, operator::Command};
 use chain::{
     Address, Store, StoreError,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
@@ -34,6 +34,7 @@ use super::{
     clock::Clock,
     core::{self, Core, Message},
     delay::Delayed,
+    faucet::faucet,
     listen,
     metrics::{self, Metrics},
     mining::{Mining, Site},
@@ -374,6 +375,7 @@ fn start_api(
             .saturating_sub(heartbeat.load(Ordering::Relaxed));
         age < HEARTBEAT_MS_MAX
     };
+    let dev = wiring.readers.api_views.borrow().spec.dev;
     let state = api::ApiState {
         views: wiring.readers.api_views.clone(),
         submissions,
@@ -383,6 +385,8 @@ fn start_api(
         events,
         vhosts: Arc::new(settings.http_vhosts.clone()),
         operator,
+        fees: Arc::new(Fees::default()),
+        faucet: dev.then(faucet),
     };
     let forward = forward(waiting, wiring.inbox.clone());
     let serve = api::serve(listener, state, async move { drop(stopped.await) });

@@ -1,4 +1,5 @@
-//! `lignum dev`: forks on demand: split a devnet, slow it down, make blocks at once, undo some.
+//! `lignum dev`: forks on demand: split a devnet, slow it down, make blocks at once, undo some. And
+//! money out of the faucet.
 
 use std::{
     io::{self, Write},
@@ -10,6 +11,7 @@ use std::{
 
 use clap::{Subcommand, builder::RangedU64ValueParser};
 use serde_json::{Value, json};
+use wallet::{Amount, Party};
 
 use super::devnet_directory;
 use crate::{
@@ -25,12 +27,14 @@ use crate::{
 const ORDER_TIME_OUT: Duration = Duration::from_secs(660);
 /// Time for any other order.
 const QUICK_TIME_OUT: Duration = Duration::from_secs(10);
+/// Time for a payment: its turn among others, the node's own limits, and some more.
+const PAYMENT_TIME_OUT: Duration = Duration::from_secs(30);
 /// How often it is said that an order is still under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Blocks printed; of more, the first and last half of this.
 const LINES_MAX: usize = 20;
 
-/// Make forks and reorgs happen.
+/// Make forks and reorgs happen, and money.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -83,6 +87,17 @@ enum Verb {
         #[arg(long, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
         depth: u64,
     },
+    /// Pay an account out of the faucet
+    ///
+    /// The last dev account, dev:9, pays, from as many calls at once as you like. Which node is asked
+    /// makes no difference. A block later the money is there.
+    Faucet {
+        /// Who is paid: 0x and 40 hex digits, or dev:N
+        address: Party,
+        /// How much, up to 1000 LGN: 25, 1.5, 3gwei, 7wei (LGN without a unit) [default: 100]
+        #[arg(allow_negative_numbers = true)]
+        amount: Option<Amount>,
+    },
 }
 
 fn parse_delay(text: &str) -> Result<u64, String> {
@@ -109,6 +124,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let made = make(args, "reorg", &json!({ "depth": depth }))?;
             print(args, &made, || describe_reorg(&made))
         }
+        Verb::Faucet { address, amount } => faucet(args, address, *amount),
     }
 }
 
@@ -182,6 +198,20 @@ fn delay(args: &Args, milliseconds: u64) -> Result<(), Failure> {
             }
         },
     )
+}
+
+fn faucet(args: &Args, to: &Party, amount: Option<Amount>) -> Result<(), Failure> {
+    let amount = amount.map(|amount| amount.wei().to_string());
+    let body = json!({ "address": to.address().to_string(), "amount": amount });
+    let paid = give(&args.member()?, "faucet", &body, PAYMENT_TIME_OUT)?;
+    print(args, &paid, || describe_paid(&paid))
+}
+
+fn describe_paid(paid: &Value) -> String {
+    let text = |field: &str| paid[field].as_str().unwrap_or("?").to_owned();
+    let (what, from, to, hash) = (text("display"), text("from"), text("to"), text("hash"));
+    let nonce = &paid["nonce"];
+    format!("sent {what} from the faucet {from} to {to}  nonce {nonce}  tx {hash}\n")
 }
 
 fn give(member: &Member, verb: &str, body: &Value, time_out: Duration) -> Result<Value, Failure> {
