@@ -371,6 +371,65 @@ fn a_node_that_estimates_fees_is_followed() {
     }
 }
 
+/// The balance is 1000 LGN, of which 0.000042 wait to be paid; a fee is 21000 times 3 gwei at most.
+#[test]
+fn all_is_everything_but_the_highest_fee_to_the_wei() {
+    let url = node(|line, body| honest(line, body, true));
+    let lgn = 1_000_000_000_000_000_000_u128;
+    let (balance, pending) = (1_000 * lgn, 42_000_000_000_000);
+    for (words, fee, value) in [
+        (
+            "",
+            63_000_000_000_000_u128,
+            balance - pending - 63_000_000_000_000,
+        ),
+        ("--max-fee 7wei", 147_000, balance - pending - 147_000),
+        // What it replaces no longer takes anything.
+        ("--max-fee 7wei --nonce 1", 147_000, balance - 147_000),
+    ] {
+        let mut desk = Desk::new(&url);
+        let sent = desk.json(&format!("send dev:1 all --from dev:0 --json {words}"), &[]);
+        assert_eq!(sent["value"], value.to_string(), "{words}");
+        assert_eq!(sent["fee_max"], fee.to_string(), "{words}");
+    }
+    let refused = |words: &str| {
+        let error = Desk::new(&url).run(&format!("send dev:1 all --from dev:0 {words}"), &[]);
+        error.unwrap_err().to_string()
+    };
+    let poor = refused("--max-fee 1ether");
+    assert!(
+        poor.starts_with("balance is 1000 LGN, of which pending"),
+        "{poor}"
+    );
+    // All but a fee that is exactly the rest would be nothing.
+    let rest = (balance - pending) / 1_000_000;
+    let nothing = refused(&format!(
+        "--gas-limit 1000000 --max-fee {rest}wei --allow-high-fee"
+    ));
+    assert!(
+        nothing.contains("needed 999.999958000000000001 ("),
+        "{nothing}"
+    );
+}
+
+#[test]
+fn who_waits_for_what_has_left_the_pool_is_told_why() {
+    let url = node(
+        |line, body| match line.starts_with("GET /v1/transactions/") {
+            true => {
+                let detail = "transaction 0x1 is not mined and has left the pool: expired";
+                http(404, &problem(404, detail, "transaction_departed"))
+            }
+            false => honest(line, body, true),
+        },
+    );
+    let mut desk = Desk::new(&url);
+    let error = desk.run("send dev:1 1 --from dev:0 --wait 1", &[]);
+    let error = error.unwrap_err().to_string();
+    let told = "then: transaction 0x1 is not mined and has left the pool: expired";
+    assert!(error.contains(told), "{error}");
+}
+
 #[test]
 fn a_history_is_shown_by_pages() {
     let url = node(|line, body| match line.contains("/transactions?limit=") {

@@ -17,6 +17,15 @@ const UNITS: [(&str, u32); 4] = [("lgn", 18), ("ether", 18), ("gwei", 9), ("wei"
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(pub u128);
 
+/// What is paid: an amount, or all that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// So much.
+    Exact(Amount),
+    /// Everything but the fee.
+    All,
+}
+
 /// Why a text is not an amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
@@ -67,6 +76,17 @@ impl FromStr for Amount {
         let (number, unit) = split(text)?;
         let decimals = if unit.is_empty() { 18 } else { decimals(unit)? };
         read(number, decimals).map(Self)
+    }
+}
+
+impl FromStr for Sum {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        match text.trim().eq_ignore_ascii_case("all") {
+            true => Ok(Self::All),
+            false => text.parse().map(Self::Exact),
+        }
     }
 }
 

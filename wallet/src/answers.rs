@@ -77,9 +77,12 @@ pub struct AccountInChain {
 pub struct AccountInPool {
     /// The nonce for its next transaction.
     pub nonce_next: u64,
-    /// Transactions of it that wait.
+    /// Transactions of it that could be mined.
     pub pending: u64,
-    /// The most wei that those can take.
+    /// Transactions of it that wait for others of its own, or for money.
+    #[serde(default)]
+    pub queued: u64,
+    /// The most wei that all of those can take.
     #[serde(deserialize_with = "text")]
     pub pending_cost: u128,
 }

@@ -19,6 +19,9 @@ pub const TIMEOUT_SECS: u64 = 10;
 /// Bytes of the longest answer that is read.
 pub const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// How a node names what has left its pool.
+const DEPARTED: &str = "transaction_departed";
+
 /// A node, as seen from outside.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -163,6 +166,17 @@ impl Client {
     /// A transaction, wherever it is; `None` if the node does not know it.
     pub fn transaction(&self, hash: TxHash) -> Result<Option<Transaction>, ClientError> {
         found(self.get(&format!("/v1/transactions/{hash}")))
+    }
+
+    /// Why a transaction has left the node's pool; `None` if it has not, or the node cannot tell.
+    pub fn departure(&self, hash: TxHash) -> Result<Option<String>, ClientError> {
+        let answer: Result<Transaction, _> = self.get(&format!("/v1/transactions/{hash}"));
+        match answer {
+            Err(ClientError::Problem(problem)) if problem.code == DEPARTED => {
+                Ok(Some(problem.detail))
+            }
+            answer => found(answer).map(|_| None),
+        }
     }
 
     /// What a transaction says; `None` if the node does not know it.

@@ -7,6 +7,7 @@ use chain::BlockHash;
 
 use crate::{
     amount::{Amount, WEI_PER_LGN},
+    answers::Account,
     journal::Payment,
     sign::Transfer,
 };
@@ -122,6 +123,31 @@ pub fn check_fee(transfer: &Transfer) -> Result<(), GuardError> {
         true => Err(GuardError::HighFee { fee, limit }),
         false => Ok(()),
     }
+}
+
+/// Wei that what waits beside a payment can take. What it replaces no longer takes anything; what
+/// else waits then is not known apart.
+pub fn pending_cost(account: &Account, transfer: &Transfer) -> u128 {
+    match transfer.nonce < account.pool.nonce_next {
+        true => 0,
+        false => account.pool.pending_cost,
+    }
+}
+
+/// All that an account can pay with this fee, beside what waits already, to the last wei.
+pub fn everything(account: &Account, transfer: &Transfer) -> Result<u128, GuardError> {
+    let (balance, pending_cost) = (account.chain.balance, pending_cost(account, transfer));
+    let fee = transfer.fee_max();
+    let value = balance
+        .saturating_sub(pending_cost)
+        .checked_sub(fee)
+        .filter(|value| *value > 0);
+    value.ok_or(GuardError::Funds {
+        balance,
+        pending_cost,
+        value: 1,
+        fee,
+    })
 }
 
 /// Refuses to pay what is not there.

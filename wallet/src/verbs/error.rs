@@ -190,6 +190,9 @@ pub enum WaitError {
     /// Neither in the pool nor in a block.
     #[error("the node no longer knows it: its nonce or balance was used up, or the pool was full")]
     Lost,
+    /// No longer in the pool, for a reason that the node tells.
+    #[error("then: {0}")]
+    Departed(String),
     /// The node went away.
     #[error("then: {0}")]
     Client(#[from] ClientError),

@@ -179,11 +179,18 @@ pub fn balance(args: &BalanceArgs, context: &mut Context) -> Result<(), VerbErro
 
 fn print_balance(account: &Account, context: &mut Context) -> Result<(), VerbError> {
     context.print(&Amount(account.chain.balance).to_string())?;
-    if account.pool.pending > 0 {
-        let count = count(account.pool.pending, "transaction");
-        let cost = Amount(account.pool.pending_cost);
-        context.print(&format!("{count} pending, which can take {cost}"))?;
-    }
+    let (pending, queued) = (account.pool.pending, account.pool.queued);
+    let cost = Amount(account.pool.pending_cost);
+    let waiting = match (pending, queued) {
+        (0, 0) => return Ok(()),
+        (_, 0) => format!("{} pending", count(pending, "transaction")),
+        (0, _) => format!("{} queued", count(queued, "transaction")),
+        (_, _) => format!(
+            "{} pending and {queued} queued",
+            count(pending, "transaction")
+        ),
+    };
+    context.print(&format!("{waiting}, which can take {cost}"))?;
     Ok(())
 }
 
@@ -195,6 +202,7 @@ fn balance_json(account: &Account) -> Value {
         "display": balance.to_string(),
         "nonce": account.chain.nonce,
         "pending": account.pool.pending,
+        "queued": account.pool.queued,
         "pending_cost": account.pool.pending_cost.to_string(),
         "head": { "height": account.head.height, "hash": account.head.hash.to_string() },
     })

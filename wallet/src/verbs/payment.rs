@@ -139,12 +139,7 @@ pub fn check_money(
         guard::check_fee(transfer)?;
     }
     let account = client.account(from)?;
-    // What this replaces no longer takes anything; what else waits is not known apart.
-    let is_replacing = transfer.nonce < account.pool.nonce_next;
-    let pending_cost = match is_replacing {
-        true => 0,
-        false => account.pool.pending_cost,
-    };
+    let pending_cost = guard::pending_cost(&account, transfer);
     let balance = account.chain.balance;
     guard::check_funds(balance, pending_cost, transfer)?;
     Ok(balance)
@@ -365,6 +360,11 @@ fn wait(client: &Client, hash: TxHash, want: u64, secs: u64) -> Result<Inclusion
                     return Ok(block);
                 }
             }
+        } else if let Some(why) = client
+            .departure(hash)
+            .map_err(|error| failed(error.into()))?
+        {
+            return Err(failed(WaitError::Departed(why)));
         }
         if known.elapsed() > UNKNOWN_MAX {
             return Err(failed(WaitError::Lost));

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     address::Who,
-    amount::Amount,
+    amount::Sum,
     answers::Status,
     client::Client,
     guard,
@@ -28,9 +28,10 @@ pub struct SendArgs {
 pub struct WhatArgs {
     /// Who is paid: 0x and 40 hex digits, a wallet's name, a label, or dev:N
     pub to: Who,
-    /// How much: 25, 1.5, 1ether, 3gwei, 7wei (LGN without a unit)
+    /// How much: 25, 1.5, 1ether, 3gwei, 7wei (LGN without a unit), or all: everything but what
+    /// waits to be paid and the highest possible fee. What the fee then turns out to be lower is left
     #[arg(allow_negative_numbers = true)]
-    pub amount: Amount,
+    pub amount: Sum,
     /// Who pays: a wallet's name or address, or dev:N, a well-known account of dev networks
     #[arg(long, value_name = "WALLET")]
     pub from: Who,
@@ -102,14 +103,19 @@ pub fn transfer(
         None => client.account(from)?.pool.nonce_next,
     };
     let (max_fee, tip) = fees(&args.fees, status, client)?;
-    Ok(Transfer {
+    let mut transfer = Transfer {
         chain_id: status.chain_id,
         nonce,
         to,
-        value: args.amount.wei(),
+        value: 0,
         gas_limit,
         max_fee,
         tip,
         input: Vec::new(),
-    })
+    };
+    transfer.value = match args.amount {
+        Sum::Exact(amount) => amount.wei(),
+        Sum::All => guard::everything(&client.account(from)?, &transfer)?,
+    };
+    Ok(transfer)
 }
