@@ -11,6 +11,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod join;
+mod money;
 mod path;
 mod pool;
 mod refusals;
