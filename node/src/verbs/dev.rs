@@ -89,8 +89,8 @@ enum Verb {
     },
     /// Pay an account out of the faucet
     ///
-    /// The last dev account, dev:9, pays, from as many calls at once as you like. Which node is asked
-    /// makes no difference. A block later the money is there.
+    /// The dev account dev:9 pays; with one of the next blocks the money is there. Calls at once to one
+    /// node do not get in each other's way. Two nodes know nothing of each other's payments: ask one.
     Faucet {
         /// Who is paid: 0x and 40 hex digits, or dev:N
         address: Party,
