@@ -81,16 +81,23 @@ fn amount(body: &Value) -> Result<u128, Problem> {
     };
     let is_decimal = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let wei = given.as_str().filter(is_decimal);
-    let wei = wei.and_then(|text| text.parse().ok());
-    wei.filter(|wei| (1..=FAUCET_MAX).contains(wei))
-        .ok_or_else(|| {
-            let got: String = given.to_string().chars().take(80).collect();
-            let most = display_lgn(U256::from(FAUCET_MAX));
-            let detail = format!(
-                "wanted an amount of 1 to {FAUCET_MAX} wei ({most}) as a decimal string, got {got}"
-            );
-            Problem::bad_request("bad_amount", detail).with(&FAUCET_MAX, &got)
-        })
+    let wei: Option<u128> = wei.and_then(|text| text.parse().ok());
+    match wei {
+        Some(wei) if (1..=FAUCET_MAX).contains(&wei) => Ok(wei),
+        wei => Err(bad_amount(wei, given)),
+    }
+}
+
+fn bad_amount(wei: Option<u128>, given: &Value) -> Problem {
+    let got = match wei {
+        Some(wei) => display_lgn(U256::from(wei)),
+        None => given.to_string().chars().take(80).collect(),
+    };
+    let most = display_lgn(U256::from(FAUCET_MAX));
+    let detail = format!(
+        "the faucet pays 1 wei to {most} at once, written in wei as a decimal string; got {got}"
+    );
+    Problem::bad_request("bad_amount", detail).with(&FAUCET_MAX, &got)
 }
 
 /// The payment with the nonce and the fees of this moment, and the head that they are of.

@@ -98,17 +98,17 @@ fn malformed_orders_say_what_was_wanted() {
         (
             json!({"address": PAYEE, "amount": 5}),
             "bad_amount",
-            "decimal string, got 5",
+            "decimal string; got 5",
         ),
         (
             json!({"address": PAYEE, "amount": "0"}),
             "bad_amount",
-            "1 to 1000",
+            "1 wei to 1000 LGN",
         ),
         (
             json!({"address": PAYEE, "amount": above}),
             "bad_amount",
-            "1000 LGN",
+            "got 1000.000000000000000001 LGN",
         ),
     ] {
         let (status, problem) = pay(&server, &body);

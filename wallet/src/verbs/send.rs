@@ -28,8 +28,9 @@ pub struct SendArgs {
 pub struct WhatArgs {
     /// Who is paid: 0x and 40 hex digits, a wallet's name, a label, or dev:N
     pub to: Who,
-    /// How much: 25, 1.5, 1ether, 3gwei, 7wei (LGN without a unit), or all: everything but what
-    /// waits to be paid and the highest possible fee. What the fee then turns out to be lower is left
+    /// How much: 25, 1.5, 1ether, 3gwei, 7wei (LGN without a unit), or all: the balance less what
+    /// pending transactions can take and the highest possible fee; what the fee turns out to be lower
+    /// is left
     #[arg(allow_negative_numbers = true)]
     pub amount: Sum,
     /// Who pays: a wallet's name or address, or dev:N, a well-known account of dev networks
