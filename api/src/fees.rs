@@ -303,3 +303,58 @@ impl Crowd {
         pushed_out.map_or(0, |waiting| waiting.tip_min.saturating_add(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten waiting ones of 100 gas and 10 bytes, with tips of 20 wei down to 11; a block has 21,150
+    /// gas, which is a payment's and 150 more.
+    fn crowd(bytes_max: u64, is_cut: bool) -> Crowd {
+        let waiting = |number: u64| Waiting {
+            gas: 100 * number,
+            bytes: 10 * number,
+            tip_min: u128::from(21 - number),
+        };
+        Crowd {
+            transactions: (1..=10).map(waiting).collect(),
+            gas_limit: 21_150,
+            bytes_max,
+            is_cut,
+        }
+    }
+
+    #[test]
+    fn gas_or_bytes_fill_a_block_whichever_comes_first() {
+        assert_eq!(
+            crowd(1_000, false).tip_within(1),
+            20,
+            "the second has no room"
+        );
+        assert_eq!(crowd(9, false).tip_within(1), 21);
+        assert_eq!(crowd(9, false).tip_within(3), 19);
+        assert_eq!(
+            crowd(1_000, false).tip_within(3),
+            0,
+            "there is room beside all"
+        );
+    }
+
+    /// Threat A5: of more than are looked at, the last one stands for the rest.
+    #[test]
+    fn a_crowd_that_is_cut_has_no_end() {
+        assert_eq!(crowd(1_000, true).tip_within(10), 12);
+        assert_eq!(crowd(1_000, true).tip_within(1), 20);
+    }
+
+    #[test]
+    fn of_equal_tips_the_first_is_named() {
+        let named = highest([
+            (1, Because::Suggested),
+            (7, Because::PoolFloor),
+            (7, Because::Pool),
+            (3, Because::RecentBlocks),
+        ]);
+        assert_eq!(named, (7, Because::PoolFloor));
+    }
+}

@@ -24,7 +24,11 @@ fn tight() -> (View, chain::Block) {
 
 /// A pool of these, each sender with a LGN.
 fn pool(transactions: &[CheckedTransaction]) -> Arc<chain::PoolSnapshot> {
-    let mut pool = Pool::new(PoolLimits::default());
+    pool_of(PoolLimits::default(), transactions)
+}
+
+fn pool_of(limits: PoolLimits, transactions: &[CheckedTransaction]) -> Arc<chain::PoolSnapshot> {
+    let mut pool = Pool::new(limits);
     let account = Account {
         balance: 1_000_000_000 * GWEI,
         ..Account::default()
@@ -103,6 +107,25 @@ fn a_payment_must_outbid_what_fills_the_blocks() {
             (10, GWEI, "suggested_tip")
         ]
     );
+}
+
+#[test]
+fn a_full_pool_asks_for_what_it_takes() {
+    let (mut view, genesis) = view(&regtest());
+    let limits = PoolLimits {
+        count: 2,
+        ..PoolLimits::default()
+    };
+    let waiting: Vec<_> = (1..=3)
+        .map(|key| transfer(key, 0, 100 * GWEI, u128::from(key + 4) * GWEI))
+        .collect();
+    view.pool = pool_of(limits, &waiting);
+    let floor = view.pool.floor(NOW.monotonic_ms);
+    assert!(floor > 5 * GWEI, "the one of 5 gwei had to go");
+    let server = Server::on(view, genesis, take);
+    let fees = server.get("/v1/fees");
+    assert_eq!(tips(&fees), [1, 3, 10].map(|n| (n, floor, "pool_floor")));
+    assert_eq!(fees["computed_from"]["pool_floor"], floor.to_string());
 }
 
 /// What pays well behind what does not comes no earlier than that.
