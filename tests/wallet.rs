@@ -31,7 +31,7 @@ use wallet::{
     Amount, Key, Party,
     address::parse_address,
     amount::{AmountError, parse_fee},
-    derive::{ExtendedKey, HARDENED, KeyError, Seed},
+    derive::{DEV_WORDS, ExtendedKey, HARDENED, KeyError, Seed},
     dev_key,
     sign::{Transfer, sign_digest, sign_transfer},
 };
@@ -78,6 +78,15 @@ fn words_become_the_seeds_of_bip_39() {
         "c55257c360c07c72029aebc1b53c05ed0362ada38ead3e3e9efa3708e53495531f09a6987599d18264c1e1c9\
          2f2cf141630c7a3c4ab7c81b2f001698e7463b04"
     );
+    // Worked out by Python's hashlib and unicodedata.
+    for passphrase in ["caf\u{e9} \u{fb01}sh \u{2460}", "cafe\u{301} fish 1"] {
+        let seed = Seed::from_words(DEV_WORDS, passphrase).unwrap();
+        assert_eq!(
+            hex::encode(seed.bytes()),
+            "e8b0a168b88d3e1fa440d5e55bcb2d1c79a5ef1a1e15d91782776c73a3fa6e8f0a97f65645cc6e927386339e\
+             f8ab5537fbde2a206ba60f41226ea3ac6304bfb4"
+        );
+    }
     let key = Seed::from_words(ABOUT, "").unwrap().key(0).unwrap();
     assert_eq!(
         key.address().to_string(),

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use alloy_primitives::{U256, hex};
 use wallet::{
-    derive::DEV_WORDS,
+    derive::{DEV_WORDS, Seed},
     dev_key,
     message::{SignatureError, sign_message, signer_of},
     verbs::VerbError,
@@ -147,6 +147,40 @@ fn what_is_no_secret_is_refused_without_being_repeated() {
     assert_eq!(error.exit_code(), 2);
     // There is no argument for a secret.
     assert_eq!(refused("import x --key 00").exit_code(), 2);
+}
+
+#[test]
+fn words_with_a_passphrase_lead_to_other_accounts() {
+    let mut desk = Desk::new(NOBODY);
+    let file = desk.file("passphrase", "cafe\u{301}\nnot this line\n");
+    let key = Seed::from_words(DEV_WORDS, "caf\u{e9}")
+        .unwrap()
+        .key(2)
+        .unwrap();
+    let wanted = format!("{}\n", key.address());
+    let out = desk.run(
+        "import asked --index 2 --passphrase",
+        &[DEV_WORDS, "caf\u{e9}", "caf\u{e9}", "pw", "pw"],
+    );
+    assert!(out.unwrap().ends_with(&wanted));
+    let from_file = format!("import read --index 2 --passphrase-file {file}");
+    let out = desk.run(&from_file, &[DEV_WORDS, "pw", "pw"]).unwrap();
+    assert!(out.ends_with(&wanted), "{out}");
+    // The words alone would lead elsewhere, so they are not kept.
+    let error = desk.run("derive asked --index 1", &["pw"]).unwrap_err();
+    assert!(error.to_string().contains("not made from words"), "{error}");
+
+    let secret = hex::encode(&key.secret()[..]);
+    for (answers, wanted) in [
+        (vec![DEV_WORDS, "one", "other"], "the two answers differ"),
+        (vec![DEV_WORDS, "", ""], "an empty passphrase is none"),
+        (vec![secret.as_str()], "a passphrase belongs to words"),
+    ] {
+        let error = desk.run("import bad --passphrase", &answers).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+    assert!(!desk.wallets().words_file("bad").exists());
+    assert!(desk.run("address bad", &[]).is_err());
 }
 
 #[test]

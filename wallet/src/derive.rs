@@ -107,7 +107,8 @@ impl fmt::Debug for Key {
 }
 
 impl Seed {
-    /// BIP-39: the seed of English words, and a passphrase, ordinarily empty.
+    /// BIP-39: the seed of English words, and a passphrase, ordinarily empty, which is normalised
+    /// (NFKD): the same characters give the same seed however a keyboard makes them.
     pub fn from_words(words: &str, passphrase: &str) -> Result<Self, KeyError> {
         let mnemonic = Mnemonic::parse(words)?;
         Ok(Self(Zeroizing::new(mnemonic.to_seed(passphrase))))

@@ -80,7 +80,12 @@ impl Words {
 
     /// The key at m/44'/60'/0'/0/index.
     pub fn key(&self, index: u32) -> Result<Key, KeyError> {
-        Seed::from_words(&self.text(), "")?.key(index)
+        self.key_with("", index)
+    }
+
+    /// The same below a BIP-39 passphrase, with which the same words lead to other keys.
+    pub fn key_with(&self, passphrase: &str, index: u32) -> Result<Key, KeyError> {
+        Seed::from_words(&self.text(), passphrase)?.key(index)
     }
 }
 

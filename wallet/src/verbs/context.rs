@@ -248,14 +248,7 @@ impl<'a> Context<'a> {
     ) -> Result<Zeroizing<String>, VerbError> {
         let password = match file {
             Some(path) => password_file(path)?,
-            None => {
-                let first = self.secret("New password:")?;
-                if *first != *self.secret("The same again:")? {
-                    let reason = "the two passwords differ, nothing was written: try again";
-                    return Err(VerbError::Answer(reason.to_string()));
-                }
-                first
-            }
+            None => self.secret_twice("New password:")?,
         };
         if password.is_empty() && !may_be_empty {
             let reason = "an empty password protects nothing: choose one, or add --empty-password";
@@ -268,6 +261,28 @@ impl<'a> Context<'a> {
             self.say("note: not all wallets open a file whose password is beyond ASCII")?;
         }
         Ok(password)
+    }
+
+    /// A BIP-39 passphrase: asked for twice, since any is right, or read once from a file.
+    pub fn passphrase(&mut self, file: Option<&Path>) -> Result<Zeroizing<String>, VerbError> {
+        let passphrase = match file {
+            Some(path) => password_file(path)?,
+            None => self.secret_twice("Passphrase of the words:")?,
+        };
+        if passphrase.is_empty() {
+            let reason = "an empty passphrase is none: leave it out";
+            return Err(VerbError::Answer(reason.to_string()));
+        }
+        Ok(passphrase)
+    }
+
+    fn secret_twice(&mut self, question: &str) -> Result<Zeroizing<String>, VerbError> {
+        let first = self.secret(question)?;
+        if *first != *self.secret("The same again:")? {
+            let reason = "the two answers differ, nothing was written: try again";
+            return Err(VerbError::Answer(reason.to_string()));
+        }
+        Ok(first)
     }
 
     /// A secret from the console.

@@ -71,6 +71,13 @@ pub struct ImportArgs {
     /// Which account of words: m/44'/60'/0'/0/INDEX
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..i64::from(HARDENED)))]
     index: u32,
+    /// Ask for the passphrase that belongs to the words (BIP-39, the "25th word"): they are not kept
+    /// then, only the one account is
+    #[arg(long)]
+    passphrase: bool,
+    /// File whose first line is that passphrase
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     write: WriteArgs,
 }
@@ -200,6 +207,17 @@ pub fn import(args: &ImportArgs, context: &mut Context) -> Result<(), VerbError>
     let text = read_secret(args, context)?;
     let file = args.write.password.password_file.as_deref();
     let (key, words, password) = match recognise(&text)? {
+        // The file of words leads to accounts without a passphrase alone, so none is made.
+        Imported::Words(words) if args.has_passphrase() => {
+            let passphrase = context.passphrase(args.passphrase_file.as_deref())?;
+            let key = words.key_with(&passphrase, args.index)?;
+            let password = context.new_password(file, args.write.empty_password)?;
+            (key, None, password)
+        }
+        _ if args.has_passphrase() => {
+            let what = "a passphrase belongs to words, and this is a key: leave it out";
+            return Err(VerbError::Usage(what.to_string()));
+        }
         Imported::Words(words) => {
             let password = context.new_password(file, args.write.empty_password)?;
             (words.key(args.index)?, Some(words), password)
@@ -215,6 +233,12 @@ pub fn import(args: &ImportArgs, context: &mut Context) -> Result<(), VerbError>
     };
     write(&args.name, &key, words.as_ref(), &password, context)?;
     report(&args.name, &key, args.write.json, context)
+}
+
+impl ImportArgs {
+    fn has_passphrase(&self) -> bool {
+        self.passphrase || self.passphrase_file.is_some()
+    }
 }
 
 fn read_secret(args: &ImportArgs, context: &mut Context) -> Result<Zeroizing<String>, VerbError> {
