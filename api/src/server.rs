@@ -13,7 +13,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -49,10 +49,9 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         let detail = "this path does not take that method";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     };
-    // Where there is none, there is no such path.
     let dev = match state.faucet {
         Some(_) => Router::new().route("/v1/dev/faucet", post(faucet::pay)),
-        None => Router::new(),
+        None => Router::new().route("/v1/dev/faucet", any(faucet::none)),
     };
     Router::new()
         .merge(dev)

@@ -208,5 +208,8 @@ fn the_faucet_is_for_holders_of_the_token_on_dev_networks() {
     let two = world.node("two").start();
     let (status, problem) = order(&two.url(), &world.path("two"), "faucet", &body);
     assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+    let (url, place) = (two.url(), world.path("two").display().to_string());
+    let asked = lignum(&["dev", "faucet", PAYEE, "--node", &url, "--datadir", &place]);
+    assert_fails(&asked, 1, &["only dev networks have a faucet"]);
     assert_eq!(two.stop(), Some(0));
 }

@@ -48,7 +48,9 @@ pub async fn pay(
 ) -> Result<(StatusCode, Json<PaidJson>), Problem> {
     let (to, value) = (recipient(&body)?, amount(&body)?);
     let faucet = state.faucet.as_ref().map(Arc::clone);
-    let faucet = faucet.ok_or_else(|| Problem::not_found("this node has no faucet"))?;
+    let Some(faucet) = faucet else {
+        return Err(none().await);
+    };
     let _turn = faucet
         .turn()
         .await
@@ -66,6 +68,11 @@ pub async fn pay(
         }
     }
     Err(unavailable("others use the faucet's account too"))
+}
+
+/// The answer to any request where there is no faucet.
+pub async fn none() -> Problem {
+    Problem::not_found("only dev networks have a faucet, and this network's spec does not say dev")
 }
 
 fn recipient(body: &Value) -> Result<Address, Problem> {
