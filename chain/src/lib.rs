@@ -24,6 +24,7 @@ pub mod overlay;
 pub mod params;
 pub mod pool;
 pub mod receipt;
+pub mod record;
 pub mod rules;
 pub mod spec;
 pub mod states;

@@ -23,6 +23,8 @@ enum Verb {
     Init(verbs::init::Args),
     /// Run a node
     Node(Box<verbs::node::Args>),
+    /// Run a recording of a node again
+    Replay(verbs::replay::Args),
     /// Run a network of several nodes on this machine
     Devnet(verbs::devnet::Args),
     /// Make forks and reorgs happen on a dev network, and money out of its faucet
@@ -44,6 +46,7 @@ pub fn run() -> Result<(), Failure> {
     match Cli::parse().verb {
         Verb::Init(args) => verbs::init::run(&args),
         Verb::Node(args) => verbs::node::run(&args),
+        Verb::Replay(args) => verbs::replay::run(&args),
         Verb::Devnet(args) => verbs::devnet::run(&args),
         Verb::Dev(args) => verbs::dev::run(&args),
         Verb::Status(args) => verbs::status::run(&args),

@@ -89,6 +89,8 @@ pub struct Settings {
     pub beneficiary: Option<String>,
     /// The miner's tag.
     pub tag: String,
+    /// Where the run is recorded.
+    pub record: Option<PathBuf>,
     /// Filter of log lines.
     pub log_level: String,
     /// What log lines look like.
@@ -125,6 +127,7 @@ impl Settings {
             threads: args.threads.or(file.threads).unwrap_or(1),
             throttle: args.throttle.or(file.throttle).unwrap_or(100),
             beneficiary: args.beneficiary.clone().or(file.beneficiary),
+            record: args.record.clone(),
             tag: args.tag.clone().or(file.tag).unwrap_or_default(),
             log_level: args
                 .log_level

@@ -9,6 +9,7 @@ mod failure;
 mod log;
 mod network;
 mod random;
+mod recording;
 mod shell;
 mod store;
 mod verbs;

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use super::{check, clock::Clock, metrics::Metrics, peers::Introduction, publish::Publisher};
+use crate::recording::recorder::{Recorder, Step};
 
 /// What the core thread is sent.
 pub enum Message {
@@ -113,6 +114,8 @@ pub struct Core<S: Store> {
     pub metrics: Arc<Metrics>,
     /// When the core last finished a step, in monotonic milliseconds.
     pub heartbeat: Arc<AtomicU64>,
+    /// Where the run is recorded, if it is.
+    pub recorder: Option<Recorder>,
 }
 
 /// Steps not yet committed, and what they want done afterwards.
@@ -143,7 +146,9 @@ impl<S: Store> Core<S> {
         running.take_journal()?;
         // A store may hold blocks that were never executed: a tick finds them.
         running.own_inputs.push_back(Input::Tick);
-        running.run()
+        running.run()?;
+        running.end_recording();
+        Ok(())
     }
 }
 
@@ -252,8 +257,19 @@ impl<S: Store> Running<S> {
             base: &self.snapshot,
             batch: &group.batch,
         };
+        let recorder = self.core.recorder.as_mut().filter(|it| it.is_on());
+        let recorded = recorder.is_some().then(|| input.clone());
         let mut effects = Vec::new();
         let verdict = self.core.node.step(now, input, &db, &mut effects)?;
+        if let (Some(recorder), Some(input)) = (recorder, recorded) {
+            let effects = effects.clone();
+            recorder.step(Step {
+                now,
+                input,
+                verdict,
+                effects,
+            });
+        }
         group.steps += 1;
         for effect in effects {
             match effect {
@@ -264,6 +280,13 @@ impl<S: Store> Running<S> {
             }
         }
         Ok(verdict)
+    }
+
+    fn end_recording(&mut self) {
+        if let Some(recorder) = self.core.recorder.take() {
+            let node = &self.core.node;
+            recorder.end(node.head(), node.head_state().root());
+        }
     }
 
     /// Commits, publishes, and only then carries out the effects.

@@ -4,7 +4,7 @@
 //! knows all of them.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -47,6 +47,7 @@ use crate::{
     devnet::token,
     failure::{Exit, Failure},
     random,
+    recording::{self, recorder::Recorder},
     store::opened::Opened,
 };
 
@@ -117,7 +118,10 @@ impl Running {
             runtime, settings, directory, genesis, &spec, text, events_in,
         )?;
         let (outbox, outgoing) = mpsc::channel(chain::params::NETWORK_QUEUE);
-        let (wiring, core) = start_core(opened, settings.mine, outbox)?;
+        // Last, so that a start that fails leaves no file behind.
+        let record = |path: &PathBuf| recording::start(path, &opened, settings.min_chain_work);
+        let recorder = settings.record.as_ref().map(record).transpose()?;
+        let (wiring, core) = start_core(opened, settings.mine, outbox, recorder)?;
         let endpoints = listen::endpoints(&listener, &network)?;
         info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
         let (delay, delayed) = watch::channel(Duration::ZERO);
@@ -303,12 +307,14 @@ fn start_core(
     opened: Opened,
     mining: bool,
     outbox: mpsc::Sender<core::Outgoing>,
+    recorder: Option<Recorder>,
 ) -> Result<(Wiring, JoinHandle<Result<(), StoreError>>), Failure> {
     let Opened {
         node,
         store,
         network,
         lock,
+        ..
     } = opened;
     let clock = Clock::start();
     let identity = Identity {
@@ -332,6 +338,7 @@ fn start_core(
         clock,
         metrics: Arc::clone(&metrics),
         heartbeat: Arc::clone(&heartbeat),
+        recorder,
     };
     let run = move || {
         let result = core.run();

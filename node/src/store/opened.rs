@@ -26,6 +26,8 @@ pub struct Opened {
     pub node: Node<Evm>,
     /// Its store.
     pub store: RedbStore,
+    /// The number it was given that peers cannot know.
+    pub salt: u64,
     /// Its network.
     pub network: Network,
     /// Keeps other processes out.
@@ -98,10 +100,12 @@ impl Opened {
         };
         let mut node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
         // The keys of the standard library's maps are drawn afresh in each process.
-        node.set_salt(RandomState::new().hash_one(()));
+        let salt = RandomState::new().hash_one(());
+        node.set_salt(salt);
         Ok(Self {
             node,
             store,
+            salt,
             network,
             lock,
         })

@@ -7,6 +7,7 @@ pub mod init;
 mod join;
 pub mod node;
 pub mod peers;
+pub mod replay;
 pub mod status;
 mod table;
 pub mod wallet;

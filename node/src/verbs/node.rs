@@ -98,6 +98,9 @@ pub struct Args {
     /// Text that mined blocks carry, up to 32 bytes
     #[arg(long, env = "LIGNUM_TAG")]
     pub tag: Option<String>,
+    /// Write all that the node is given to a new file, for `lignum replay`
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Which log lines are written: error, warn, info, debug, or a filter such as p2p=debug
     #[arg(long, env = "LIGNUM_LOG_LEVEL")]
     pub log_level: Option<String>,

@@ -44,6 +44,7 @@ fn drive(outbox: usize) -> Driven {
         clock,
         metrics,
         heartbeat: Arc::default(),
+        recorder: None,
     };
     let running = Running::new(core).unwrap();
     Driven {

@@ -1,0 +1,298 @@
+//! A recorded run once more: the same core on a store in memory, held against the recording step by
+//! step. Nothing in a file is trusted: blocks, headers and transactions of the steps are checked as
+//! those of peers are, and the state of the store it starts with must have its head's root.
+
+use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+
+use chain::{
+    Batch, BlockHash, BlockId, ChainSpec, Effect, MemoryStore, Node, Store, StoreError, U256,
+    record::{self, Trace},
+};
+use rayon::prelude::*;
+use state::Evm;
+
+use super::{
+    Preamble, Standing,
+    file::{Entry, FileError, Reader},
+};
+use crate::failure::{Exit, Failure};
+
+/// Steps that are read and checked at a time, in parallel.
+const STEPS_AT_A_TIME: usize = 256;
+/// Bytes of them after which no more are read at a time.
+const BYTES_AT_A_TIME: usize = 16 * 1024 * 1024;
+
+/// How a replay came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// At the recording's own end, which says the same.
+    Whole,
+    /// At the last whole entry of a recording without an end.
+    Cut,
+    /// Where it was told to stop.
+    Until,
+}
+
+/// A replay that agreed with its recording.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What the recording says of itself.
+    pub preamble: Preamble,
+    /// Where the run came to.
+    pub standing: Standing,
+    /// Why it went no further.
+    pub ending: Ending,
+}
+
+/// A step as it was read.
+struct Recorded {
+    trace: [u8; 8],
+    bytes: Vec<u8>,
+}
+
+/// A run that goes on.
+struct Run {
+    preamble: Preamble,
+    entries: Reader<BufReader<File>>,
+    spec: Arc<ChainSpec>,
+    node: Node<Evm>,
+    store: MemoryStore,
+    trace: Trace,
+    end: Option<Standing>,
+}
+
+/// Runs a recording again, to its end or for the first `until` steps. `progress` is told where the
+/// run stands each time that some steps are done.
+pub fn replay(
+    path: &Path,
+    until: Option<u64>,
+    mut progress: impl FnMut(&Standing),
+) -> Result<Replayed, Failure> {
+    let mut run = Run::open(path).map_err(|failure| failure.of(path))?;
+    let until = until.unwrap_or(u64::MAX);
+    let mut left = true;
+    while left && run.trace.steps() < until {
+        left = run.go_on(until).map_err(|failure| failure.of(path))?;
+        progress(&run.standing());
+    }
+    let standing = run.standing();
+    let ending = match &run.end {
+        _ if left => Ending::Until,
+        None => Ending::Cut,
+        Some(end) if *end == standing => Ending::Whole,
+        Some(end) => {
+            let what = format!("the recording ends at {end:?}, this run at {standing:?}");
+            return Err(Failure::new(Exit::Other, what));
+        }
+    };
+    Ok(Replayed {
+        preamble: run.preamble,
+        standing,
+        ending,
+    })
+}
+
+/// Why a replay did not come to its end.
+enum Trouble {
+    /// The file.
+    File(FileError),
+    /// What is in it.
+    Content(String),
+    /// The run is another than the recorded one.
+    Differs(String),
+}
+
+impl From<FileError> for Trouble {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl Trouble {
+    fn of(self, path: &Path) -> Failure {
+        let path = path.display();
+        match self {
+            Self::File(FileError::Io(error)) => {
+                Failure::new(Exit::Usage, format!("cannot read {path}: {error}"))
+            }
+            Self::File(error) => Failure::new(Exit::Damaged, format!("{path}: {error}")),
+            Self::Content(what) => Failure::new(Exit::Damaged, format!("{path}: {what}")),
+            Self::Differs(what) => Failure::new(Exit::Other, format!("{path}: {what}")),
+        }
+    }
+}
+
+fn content(what: impl std::fmt::Display) -> Trouble {
+    Trouble::Content(what.to_string())
+}
+
+impl Run {
+    /// Reads all that comes before the first step.
+    fn open(path: &Path) -> Result<Self, Trouble> {
+        let file = File::open(path).map_err(FileError::Io)?;
+        let mut entries = Reader::new(BufReader::with_capacity(1024 * 1024, file))?;
+        let Some(Entry::Preamble(preamble)) = entries.next()? else {
+            return Err(content("the recording ends before its first step"));
+        };
+        let spec = ChainSpec::parse(&preamble.spec).map_err(content)?.spec;
+        let genesis = Node::genesis(&spec, &Evm::new()).0.header.hash();
+        if genesis.to_string() != preamble.genesis {
+            return Err(content(format!(
+                "its network has genesis {}, which this program ({}) makes {genesis}; lignum {} \
+                 recorded it",
+                preamble.genesis,
+                env!("CARGO_PKG_VERSION"),
+                preamble.lignum,
+            )));
+        }
+        let spec = Arc::new(spec);
+        let store = read_store(&mut entries, &preamble)?;
+        let snapshot = store.snapshot().map_err(content)?;
+        let mut node = Node::open(Arc::clone(&spec), Evm::new(), &snapshot).map_err(content)?;
+        node.set_salt(preamble.salt);
+        let digits = preamble.min_chain_work.trim_start_matches("0x");
+        node.set_min_chain_work(U256::from_str_radix(digits, 16).map_err(content)?);
+        Ok(Self {
+            preamble,
+            entries,
+            spec,
+            node,
+            store,
+            trace: Trace::default(),
+            end: None,
+        })
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::of(&self.node, &self.trace)
+    }
+
+    /// Takes some steps. False where the recording has no more.
+    fn go_on(&mut self, until: u64) -> Result<bool, Trouble> {
+        let wanted = until.saturating_sub(self.trace.steps());
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let (mut steps, mut bytes, mut left) = (Vec::new(), 0, true);
+        while left && steps.len() < wanted.min(STEPS_AT_A_TIME) && bytes < BYTES_AT_A_TIME {
+            left = match self.entries.next()? {
+                Some(Entry::Step { trace, bytes: step }) => {
+                    bytes += step.len();
+                    steps.push(Recorded { trace, bytes: step });
+                    true
+                }
+                Some(Entry::End(standing)) => {
+                    self.end = Some(standing);
+                    self.nothing_follows()?
+                }
+                Some(_) => return Err(content("an entry of its beginning stands among its steps")),
+                None => false,
+            };
+        }
+        let read = |step: &Recorded| record::decode_step(&step.bytes, &self.spec);
+        let inputs: Vec<_> = steps.par_iter().map(read).collect();
+        for (recorded, input) in steps.iter().zip(inputs) {
+            let number = self.trace.steps().saturating_add(1);
+            let (now, input) =
+                input.map_err(|error| content(format!("step {number} is no step: {error}")))?;
+            self.step(number, recorded, now, input)?;
+        }
+        Ok(left)
+    }
+
+    fn nothing_follows(&mut self) -> Result<bool, Trouble> {
+        match self.entries.next()? {
+            None => Ok(false),
+            Some(_) => Err(content("entries follow the recording's end")),
+        }
+    }
+
+    fn step(
+        &mut self,
+        number: u64,
+        recorded: &Recorded,
+        now: chain::Time,
+        input: chain::Input,
+    ) -> Result<(), Trouble> {
+        let kind = name(&input);
+        let mut effects = Vec::new();
+        let failed = |error: StoreError| {
+            Trouble::Differs(format!("step {number} ({kind}) fails here: {error}"))
+        };
+        let snapshot = self.store.snapshot().map_err(failed)?;
+        let verdict = self
+            .node
+            .step(now, input, &snapshot, &mut effects)
+            .map_err(failed)?;
+        // A store without readers is changed in its place.
+        drop(snapshot);
+        for effect in &effects {
+            if let Effect::Commit(batch) = effect {
+                self.store.commit(batch).map_err(failed)?;
+            }
+        }
+        let trace = self.trace.add(&recorded.bytes, verdict, &effects);
+        if trace.prefix() == recorded.trace {
+            return Ok(());
+        }
+        let effects: Vec<_> = effects.iter().map(name).collect();
+        Err(Trouble::Differs(format!(
+            "step {number} ({kind}) is the first that differs from the recording: here it gives \
+             {verdict:?} and [{}]; lignum {} recorded, this is {}",
+            effects.join(", "),
+            self.preamble.lignum,
+            env!("CARGO_PKG_VERSION"),
+        )))
+    }
+}
+
+/// The name of a variant.
+fn name(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let name = text.split([' ', '(', '{']).next();
+    name.unwrap_or_default().to_owned()
+}
+
+/// The store on which the recorded node was opened.
+fn read_store(
+    entries: &mut Reader<BufReader<File>>,
+    preamble: &Preamble,
+) -> Result<MemoryStore, Trouble> {
+    let mut store = MemoryStore::default();
+    for number in 0..preamble.blocks {
+        let Some(Entry::Stored(block)) = entries.next()? else {
+            let want = preamble.blocks;
+            return Err(content(format!(
+                "the recording ends before its first step: it has {number} blocks of the store it \
+                 starts with, wanted {want}"
+            )));
+        };
+        store.commit(&block.batch()).map_err(content)?;
+    }
+    let head: BlockHash = preamble.head.parse().map_err(content)?;
+    let chain = best_chain(&store, head).map_err(content)?;
+    let batch = Batch {
+        head: chain.last().copied(),
+        canonical: chain.iter().map(|id| (id.height, Some(id.hash))).collect(),
+        ..Batch::default()
+    };
+    store.commit(&batch).map_err(content)?;
+    Ok(store)
+}
+
+/// The blocks from genesis to a head.
+fn best_chain(store: &MemoryStore, head: BlockHash) -> Result<Vec<BlockId>, StoreError> {
+    use chain::Reader as _;
+    let db = store.snapshot()?;
+    let mut chain = Vec::new();
+    let mut hash = head;
+    loop {
+        let missing = || StoreError(format!("no header for block {hash} of its best chain"));
+        let header = db.header(&hash)?.ok_or_else(missing)?;
+        let height = header.extension.height;
+        chain.push(BlockId { height, hash });
+        if height == 0 {
+            chain.reverse();
+            return Ok(chain);
+        }
+        hash = header.pow.parent;
+    }
+}
