@@ -3,7 +3,7 @@
 //! A shell may run several steps before it makes their writes durable as one; each step reads
 //! what the steps before it wrote. Used by shells alone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::Address;
 
@@ -15,17 +15,47 @@ use crate::{
     history::Row,
     receipt::Receipt,
     store::{Batch, BlockId, Reader, Stage, StoreError, TransactionPlace},
+    transaction::hash_of,
 };
+
+/// Where the transactions stand that a batch puts on the best chain.
+type Places = BTreeMap<TxHash, TransactionPlace>;
 
 /// A base version and the writes on top of it.
 pub struct Overlay<'a> {
     /// What is durable.
-    pub base: &'a dyn Reader,
+    base: &'a dyn Reader,
     /// What is not, yet.
-    pub batch: &'a Batch,
+    batch: &'a Batch,
+    /// Made when the first transaction is looked for: all of the batch's blocks are hashed for it.
+    places: OnceCell<Result<Places, StoreError>>,
 }
 
-impl Overlay<'_> {
+impl<'a> Overlay<'a> {
+    /// What is durable, and what is not, yet.
+    pub fn new(base: &'a dyn Reader, batch: &'a Batch) -> Self {
+        Self {
+            base,
+            batch,
+            places: OnceCell::new(),
+        }
+    }
+
+    /// The transactions of those blocks that the batch leaves on the best chain.
+    fn read_places(&self) -> Result<Places, StoreError> {
+        let heights: BTreeMap<_, _> = self.batch.canonical.iter().copied().collect();
+        let mut places = Places::new();
+        for (height, hash) in heights {
+            let Some(hash) = hash else { continue };
+            let block = BlockId { height, hash };
+            let body = self.body(&hash)?.unwrap_or_default();
+            let hashes = body.0.iter().map(|bytes| hash_of(bytes));
+            let of_block = |(index, hash)| (hash, TransactionPlace { block, index });
+            places.extend((0..).zip(hashes).map(of_block));
+        }
+        Ok(places)
+    }
+
     fn executed(&self, hash: &BlockHash) -> Option<&crate::store::ExecutedBlock> {
         self.batch
             .executed
@@ -120,9 +150,19 @@ impl Reader for Overlay<'_> {
         }
     }
 
-    /// The index belongs to what is committed.
+    /// On the batch's part of the best chain, or on what it leaves of the rest.
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError> {
-        self.base.transaction(hash)
+        if !self.batch.canonical.is_empty() {
+            let places = self.places.get_or_init(|| self.read_places());
+            if let Some(place) = places.as_ref().map_err(Clone::clone)?.get(hash) {
+                return Ok(Some(*place));
+            }
+        }
+        let is_left = |place: &TransactionPlace| {
+            let mut moved = self.batch.canonical.iter();
+            moved.all(|(height, _)| *height != place.block.height)
+        };
+        Ok(self.base.transaction(hash)?.filter(is_left))
     }
 
     /// Also what is not committed; which rows count, [`Reader::canonical`] says.

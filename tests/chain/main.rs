@@ -104,5 +104,6 @@ mod pool;
 mod pool_attacks;
 mod pool_laws;
 mod pool_model;
+mod record;
 mod spec;
 mod vectors;

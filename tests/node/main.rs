@@ -14,6 +14,7 @@ mod join;
 mod money;
 mod path;
 mod pool;
+mod record;
 mod refusals;
 mod settings;
 mod split;

@@ -85,6 +85,14 @@ pub fn node_directories(devnet: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     Ok(found)
 }
 
+/// The file in which a node's next run is recorded: none is overwritten.
+pub fn new_recording(directory: &Path) -> PathBuf {
+    let path = |number: u32| directory.join(format!("run-{number}.record"));
+    let mut paths = (1..u32::MAX).map(path);
+    let free = paths.find(|path| !path.exists());
+    free.unwrap_or_else(|| path(u32::MAX))
+}
+
 /// The nodes of a devnet that run.
 pub fn members(devnet: &Path) -> Result<Vec<Member>, Failure> {
     let directories = node_directories(devnet).unwrap_or_default();

@@ -48,14 +48,17 @@ pub struct Plan {
     pub throttle_percent: u8,
     /// Whether they talk to other machines of the local network.
     pub lan: bool,
+    /// Whether each records its runs.
+    pub record: bool,
 }
 
 /// One node process.
 pub struct NodeProcess {
     number: u32,
     directory: PathBuf,
-    /// All but the bootnodes.
+    /// All but the bootnodes and the recording.
     arguments: Vec<String>,
+    is_recorded: bool,
     child: Child,
     state: State,
     early_deaths: u32,
@@ -150,11 +153,14 @@ impl NodeProcess {
         flag("--throttle", plan.throttle_percent.to_string());
         flag("--beneficiary", format!("dev:{}", 9 + number));
         flag("--tag", format!("node {number}"));
-        let child = spawn(&directory, &arguments, bootnodes)?;
+        let is_recorded = plan.record;
+        let recording = is_recorded.then(|| place::new_recording(&directory));
+        let child = spawn(&directory, &arguments, bootnodes, recording)?;
         Ok(Self {
             number,
             directory,
             arguments,
+            is_recorded,
             child,
             state: State::Starting(Instant::now()),
             early_deaths: 0,
@@ -216,7 +222,10 @@ impl NodeProcess {
         match self.state {
             State::Resting(until) if until > Instant::now() => Ok(None),
             State::Resting(_) => {
-                self.child = spawn(&self.directory, &self.arguments, others)?;
+                let recording = self
+                    .is_recorded
+                    .then(|| place::new_recording(&self.directory));
+                self.child = spawn(&self.directory, &self.arguments, others, recording)?;
                 self.state = State::Starting(Instant::now());
                 Ok(None)
             }
@@ -297,7 +306,12 @@ impl Drop for NodeProcess {
     }
 }
 
-fn spawn(directory: &Path, arguments: &[String], bootnodes: &[String]) -> Result<Child, Failure> {
+fn spawn(
+    directory: &Path,
+    arguments: &[String],
+    bootnodes: &[String],
+    recording: Option<PathBuf>,
+) -> Result<Child, Failure> {
     Endpoints::remove(directory);
     let log = File::options()
         .create(true)
@@ -307,6 +321,9 @@ fn spawn(directory: &Path, arguments: &[String], bootnodes: &[String]) -> Result
     command.args(arguments);
     if !bootnodes.is_empty() {
         command.args(["--bootnodes", &bootnodes.join(",")]);
+    }
+    if let Some(file) = recording {
+        command.arg("--record").arg(file);
     }
     // Settings meant for a node of one's own would make these another network's, or fail.
     for (name, _) in std::env::vars_os() {

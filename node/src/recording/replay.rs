@@ -2,7 +2,12 @@
 //! step. Nothing in a file is trusted: blocks, headers and transactions of the steps are checked as
 //! those of peers are, and the state of the store it starts with must have its head's root.
 
-use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+    sync::Arc,
+};
 
 use chain::{
     Batch, BlockHash, BlockId, ChainSpec, Effect, MemoryStore, Node, Store, StoreError, U256,
@@ -51,9 +56,9 @@ struct Recorded {
 }
 
 /// A run that goes on.
-struct Run {
+struct Run<R> {
     preamble: Preamble,
-    entries: Reader<BufReader<File>>,
+    entries: Reader<R>,
     spec: Arc<ChainSpec>,
     node: Node<Evm>,
     store: MemoryStore,
@@ -66,13 +71,24 @@ struct Run {
 pub fn replay(
     path: &Path,
     until: Option<u64>,
-    mut progress: impl FnMut(&Standing),
+    progress: impl FnMut(&Standing),
 ) -> Result<Replayed, Failure> {
-    let mut run = Run::open(path).map_err(|failure| failure.of(path))?;
+    let opened = File::open(path).map_err(|error| Trouble::File(FileError::Io(error)));
+    let read = |file| BufReader::with_capacity(1024 * 1024, file);
+    let replayed = opened.and_then(|file| replay_all(read(file), until, progress));
+    replayed.map_err(|trouble| trouble.of(path))
+}
+
+fn replay_all(
+    input: impl Read,
+    until: Option<u64>,
+    mut progress: impl FnMut(&Standing),
+) -> Result<Replayed, Trouble> {
+    let mut run = Run::open(input)?;
     let until = until.unwrap_or(u64::MAX);
     let mut left = true;
     while left && run.trace.steps() < until {
-        left = run.go_on(until).map_err(|failure| failure.of(path))?;
+        left = run.go_on(until)?;
         progress(&run.standing());
     }
     let standing = run.standing();
@@ -82,7 +98,7 @@ pub fn replay(
         Some(end) if *end == standing => Ending::Whole,
         Some(end) => {
             let what = format!("the recording ends at {end:?}, this run at {standing:?}");
-            return Err(Failure::new(Exit::Other, what));
+            return Err(Trouble::Differs(what));
         }
     };
     Ok(Replayed {
@@ -93,6 +109,7 @@ pub fn replay(
 }
 
 /// Why a replay did not come to its end.
+#[derive(Debug)]
 enum Trouble {
     /// The file.
     File(FileError),
@@ -126,11 +143,10 @@ fn content(what: impl std::fmt::Display) -> Trouble {
     Trouble::Content(what.to_string())
 }
 
-impl Run {
+impl<R: Read> Run<R> {
     /// Reads all that comes before the first step.
-    fn open(path: &Path) -> Result<Self, Trouble> {
-        let file = File::open(path).map_err(FileError::Io)?;
-        let mut entries = Reader::new(BufReader::with_capacity(1024 * 1024, file))?;
+    fn open(input: R) -> Result<Self, Trouble> {
+        let mut entries = Reader::new(input)?;
         let Some(Entry::Preamble(preamble)) = entries.next()? else {
             return Err(content("the recording ends before its first step"));
         };
@@ -253,7 +269,7 @@ fn name(value: &impl std::fmt::Debug) -> String {
 
 /// The store on which the recorded node was opened.
 fn read_store(
-    entries: &mut Reader<BufReader<File>>,
+    entries: &mut Reader<impl Read>,
     preamble: &Preamble,
 ) -> Result<MemoryStore, Trouble> {
     let mut store = MemoryStore::default();
@@ -294,5 +310,207 @@ fn best_chain(store: &MemoryStore, head: BlockHash) -> Result<Vec<BlockId>, Stor
             return Ok(chain);
         }
         hash = header.pow.parent;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chain::{
+        CheckedTransaction, Fault, Input, Peer, Reader as _, Ticket, Time, record::Stored,
+    };
+
+    use super::{super::file::Writer, *};
+
+    const STEPS: u64 = 6;
+
+    fn input(number: u64) -> Input {
+        let transfer = wallet::sign::Transfer {
+            chain_id: 1338,
+            nonce: number,
+            to: chain::Address::repeat_byte(7),
+            value: 1,
+            gas_limit: 21_000,
+            max_fee: 4_000_000_000,
+            tip: 1_000_000_000,
+            input: Vec::new(),
+        };
+        let bytes = wallet::sign::sign_transfer(&wallet::dev_key(0), &transfer);
+        match number {
+            0 | 1 => Input::Submitted {
+                ticket: Ticket(number),
+                transaction: CheckedTransaction::check(&bytes, 1338).unwrap(),
+            },
+            2 => Input::Connected(Peer(1)),
+            3 => Input::Refused {
+                from: Peer(1),
+                hash: None,
+                fault: Fault::InvalidBlock,
+            },
+            _ => Input::Tick,
+        }
+    }
+
+    /// A short recording, whose entries may be altered before they are written.
+    fn recording(alter: impl Fn(u64, &mut Entry)) -> Vec<u8> {
+        let text = ChainSpec::builtin("regtest").unwrap();
+        let spec = Arc::new(ChainSpec::parse(text).unwrap().spec);
+        let (genesis, batch) = Node::genesis(&spec, &Evm::new());
+        let mut store = MemoryStore::default();
+        store.commit(&batch).unwrap();
+        let db = store.snapshot().unwrap();
+        let mut node = Node::open(Arc::clone(&spec), Evm::new(), &db).unwrap();
+        let preamble = Preamble {
+            lignum: "0.0.0".into(),
+            network: "regtest".into(),
+            genesis: genesis.header.hash().to_string(),
+            spec: text.into(),
+            min_chain_work: "0x0".into(),
+            salt: 0,
+            blocks: 1,
+            head: genesis.header.hash().to_string(),
+        };
+        let mut bytes = Vec::new();
+        let mut file = Writer::new(&mut bytes, preamble).unwrap();
+        let hash = genesis.header.hash();
+        let mut entries = vec![Entry::Stored(Stored {
+            header: Arc::new(genesis.header),
+            stage: chain::Stage::Executed,
+            body: db.body(&hash).unwrap(),
+            changes: db.changes(&hash).unwrap(),
+        })];
+        let mut trace = Trace::default();
+        for number in 0..STEPS {
+            let (now, input) = (Time::default(), input(number));
+            let bytes = record::encode_step(now, &input);
+            let mut effects = Vec::new();
+            let db = store.snapshot().unwrap();
+            let verdict = node.step(now, input, &db, &mut effects).unwrap();
+            let trace = trace.add(&bytes, verdict, &effects).prefix();
+            entries.push(Entry::Step { trace, bytes });
+        }
+        entries.push(Entry::End(Standing::of(&node, &trace)));
+        for (number, mut entry) in (0..).zip(entries) {
+            alter(number, &mut entry);
+            file.write(&entry).unwrap();
+        }
+        bytes
+    }
+
+    fn run(bytes: &[u8], until: Option<u64>) -> Result<Replayed, Trouble> {
+        replay_all(bytes, until, |_| {})
+    }
+
+    #[test]
+    fn a_whole_recording_ends_as_it_says_and_stops_where_it_is_told() {
+        let whole = recording(|_, _| {});
+        let replayed = run(&whole, None).unwrap();
+        assert_eq!(
+            (replayed.ending, replayed.standing.steps),
+            (Ending::Whole, STEPS)
+        );
+        for until in 0..=STEPS {
+            let part = run(&whole, Some(until)).unwrap();
+            assert_eq!((part.ending, part.standing.steps), (Ending::Until, until));
+        }
+        let beyond = run(&whole, Some(STEPS + 1)).unwrap();
+        assert_eq!(beyond.standing, replayed.standing);
+    }
+
+    #[test]
+    fn a_recording_cut_anywhere_is_replayed_as_far_as_it_goes() {
+        let whole = recording(|_, _| {});
+        let parts: Vec<_> = (0..=STEPS)
+            .map(|until| run(&whole, Some(until)).unwrap().standing)
+            .collect();
+        let mut found = Vec::new();
+        for length in 0..whole.len() {
+            match run(&whole[..length], None) {
+                Ok(cut) => {
+                    assert_eq!(cut.ending, Ending::Cut, "{length}");
+                    found.push(cut.standing);
+                }
+                Err(Trouble::Content(what)) => {
+                    assert!(
+                        what.contains("ends before its first step"),
+                        "{length}: {what}"
+                    );
+                }
+                Err(Trouble::File(FileError::Foreign)) if length < 12 => {}
+                Err(other) => panic!("{length}: {other:?}"),
+            }
+        }
+        found.dedup();
+        assert_eq!(found, parts, "each step is lost at its own length");
+    }
+
+    #[test]
+    fn no_flipped_bit_is_replayed() {
+        let whole = recording(|_, _| {});
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            assert!(run(&flipped, None).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn the_first_step_that_differs_is_named() {
+        for wrong in 1..=STEPS {
+            let altered = recording(|number, entry| {
+                if let Entry::Step { trace, .. } = entry
+                    && number == wrong
+                {
+                    trace[0] ^= 1;
+                }
+            });
+            let Err(Trouble::Differs(what)) = run(&altered, None) else {
+                panic!("step {wrong} passes");
+            };
+            assert!(what.contains(&format!("step {wrong} (")), "{what}");
+            assert!(run(&altered, Some(wrong - 1)).is_ok());
+        }
+        let other_end = recording(|_, entry| {
+            if let Entry::End(standing) = entry {
+                standing.height += 1;
+            }
+        });
+        assert!(matches!(run(&other_end, None), Err(Trouble::Differs(_))));
+    }
+
+    #[test]
+    fn well_formed_lies_are_refused() {
+        let replaced = |at: u64, with: Entry| {
+            let bytes = recording(|number, entry| {
+                if number == at {
+                    *entry = with.clone();
+                }
+            });
+            match run(&bytes, None) {
+                Err(Trouble::Content(what)) => what,
+                other => panic!("{other:?}"),
+            }
+        };
+        let step = |bytes: &[u8]| Entry::Step {
+            trace: [0; 8],
+            bytes: bytes.to_vec(),
+        };
+        assert!(replaced(0, step(&[])).contains("0 blocks of the store"));
+        assert!(replaced(2, step(&[9; 40])).contains("step 2 is no step"));
+        let genesis = Stored {
+            header: Arc::default(),
+            stage: chain::Stage::Header,
+            body: None,
+            changes: None,
+        };
+        assert!(replaced(0, Entry::Stored(genesis.clone())).contains("no header for block"));
+        assert!(replaced(3, Entry::Stored(genesis)).contains("stands among its steps"));
+        let end = Standing {
+            steps: 0,
+            height: 0,
+            head: String::new(),
+            state_root: String::new(),
+            trace: String::new(),
+        };
+        assert!(replaced(4, Entry::End(end)).contains("entries follow"));
     }
 }

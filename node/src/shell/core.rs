@@ -253,10 +253,7 @@ impl<S: Store> Running<S> {
             _ => {}
         }
         let now = self.core.clock.now();
-        let db = Overlay {
-            base: &self.snapshot,
-            batch: &group.batch,
-        };
+        let db = Overlay::new(&self.snapshot, &group.batch);
         let recorder = self.core.recorder.as_mut().filter(|it| it.is_on());
         let recorded = recorder.is_some().then(|| input.clone());
         let mut effects = Vec::new();

@@ -56,6 +56,9 @@ pub struct Args {
     /// Let nodes of the local network in, and find them
     #[arg(long)]
     lan: bool,
+    /// Record the runs of each node, for `lignum replay`: node-N/run-1.record, another at each start
+    #[arg(long)]
+    record: bool,
     /// Forget an earlier devnet in this directory and start a new chain
     #[arg(long)]
     fresh: bool,
@@ -175,6 +178,7 @@ fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
         threads: args.threads,
         throttle_percent: args.throttle,
         lan: args.lan,
+        record: args.record,
     })
 }
 

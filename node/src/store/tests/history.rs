@@ -85,10 +85,7 @@ fn keeps_histories(bench: &mut impl Bench) {
     store.commit(&joined(&[&a1, &a2, &a3, &b1, &b2])).unwrap();
     let there = moved(&[], &[&a1, &a2, &a3]);
     let base = store.snapshot().unwrap();
-    let above = Overlay {
-        base: &base,
-        batch: &there,
-    };
+    let above = Overlay::new(&base, &there);
     assert_histories(&above, &[&genesis, &a1, &a2, &a3], &all);
     assert_histories(&base, &[&genesis], &all);
     // One row for a transfer to oneself; three of this account's are in the first block.
@@ -106,10 +103,7 @@ fn keeps_histories(bench: &mut impl Bench) {
         let away = moved(&[&a1, &a2, &a3], &[&b1, &b2]);
         let away = if round == 0 { away } else { back(away) };
         let base = store.snapshot().unwrap();
-        let above = Overlay {
-            base: &base,
-            batch: &away,
-        };
+        let above = Overlay::new(&base, &away);
         assert_histories(&above, &[&genesis, &b1, &b2], &all);
         store.commit(&away).unwrap();
         store = bench.reopen(store);
