@@ -17,7 +17,7 @@ use chain::{
 use proptest::{
     collection::vec,
     option,
-    prelude::{Strategy, any, proptest},
+    prelude::{any, proptest},
 };
 
 use crate::{
@@ -167,17 +167,27 @@ proptest! {
 
     #[test]
     fn stored_blocks_come_back(
-        header in header(), body in option::of(body()), changes in option::of(change_set()),
-        stage in (0_usize..4).prop_map(|at| [Stage::Header, Stage::Body, Stage::Executed, Stage::Invalid][at]),
+        header in header(), body in body(), changes in change_set(), kind in 0_usize..5,
         flips in vec(any::<u32>(), 12),
     ) {
+        let (stage, has_body) = [
+            (Stage::Header, false),
+            (Stage::Body, true),
+            (Stage::Executed, true),
+            (Stage::Invalid, true),
+            (Stage::Invalid, false),
+        ][kind];
+        let has_changes = stage == Stage::Executed;
         let stored = Stored {
             header: Arc::new(header),
             stage,
-            body: body.map(Arc::new),
-            changes: changes.map(Arc::new),
+            body: has_body.then(|| Arc::new(body.clone())),
+            changes: has_changes.then(|| Arc::new(changes.clone())),
         };
         let bytes = stored.encode();
+        let mut odd = stored.clone();
+        odd.changes = (!has_changes).then(|| Arc::new(changes));
+        assert!(Stored::decode(&odd.encode()).is_err(), "what its stage does not have");
         assert_eq!(Stored::decode(&bytes), Ok(stored));
         for flip in flips {
             let mut mutant = bytes.clone();

@@ -1,7 +1,7 @@
 //! What a store holds of a block, as far as the core ever reads it: where a recording starts.
 //!
-//! Taken as a data directory is: the node that is opened on it compares the head's state root, and
-//! nothing else is checked. Receipts and histories, which only readers ask for, are left out.
+//! Whoever reads it back checks its header; the node that is opened on it compares the head's state
+//! root. Receipts and histories, which only readers ask for, are left out.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Stored {
         out.finish()
     }
 
-    /// Reads exactly one block.
+    /// Reads exactly one block, which has what its stage says.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes);
         let stored = Self {
@@ -58,7 +58,15 @@ impl Stored {
             changes: reader.option(read_changes)?.map(Arc::new),
         };
         reader.finish()?;
-        Ok(stored)
+        match (stored.stage, &stored.body, &stored.changes) {
+            (Stage::Header, None, None)
+            | (Stage::Body, Some(_), None)
+            | (Stage::Executed, Some(_), Some(_))
+            | (Stage::Invalid, _, None) => Ok(stored),
+            _ => Err(malformed(
+                "a block's stage does not fit what is there of it",
+            )),
+        }
     }
 
     /// Height and hash.

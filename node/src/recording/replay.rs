@@ -10,8 +10,9 @@ use std::{
 };
 
 use chain::{
-    Batch, BlockHash, BlockId, ChainSpec, Effect, MemoryStore, Node, Store, StoreError, U256,
-    record::{self, Trace},
+    Batch, BlockHash, BlockId, ChainSpec, CheckedHeader, Effect, Header, MemoryStore, Node,
+    Reader as _, Store, StoreError, U256,
+    record::{self, Stored, Trace},
 };
 use rayon::prelude::*;
 use state::Evm;
@@ -151,18 +152,19 @@ impl<R: Read> Run<R> {
             return Err(content("the recording ends before its first step"));
         };
         let spec = ChainSpec::parse(&preamble.spec).map_err(content)?.spec;
-        let genesis = Node::genesis(&spec, &Evm::new()).0.header.hash();
-        if genesis.to_string() != preamble.genesis {
+        let genesis = Node::genesis(&spec, &Evm::new()).0.header;
+        if genesis.hash().to_string() != preamble.genesis {
             return Err(content(format!(
-                "its network has genesis {}, which this program ({}) makes {genesis}; lignum {} \
+                "its network has genesis {}, which this program ({}) makes {}; lignum {} \
                  recorded it",
                 preamble.genesis,
                 env!("CARGO_PKG_VERSION"),
+                genesis.hash(),
                 preamble.lignum,
             )));
         }
         let spec = Arc::new(spec);
-        let store = read_store(&mut entries, &preamble)?;
+        let store = read_store(&mut entries, &preamble, &spec, &genesis)?;
         let snapshot = store.snapshot().map_err(content)?;
         let mut node = Node::open(Arc::clone(&spec), Evm::new(), &snapshot).map_err(content)?;
         node.set_salt(preamble.salt);
@@ -271,6 +273,8 @@ fn name(value: &impl std::fmt::Debug) -> String {
 fn read_store(
     entries: &mut Reader<impl Read>,
     preamble: &Preamble,
+    spec: &ChainSpec,
+    genesis: &Header,
 ) -> Result<MemoryStore, Trouble> {
     let mut store = MemoryStore::default();
     for number in 0..preamble.blocks {
@@ -281,6 +285,7 @@ fn read_store(
                  starts with, wanted {want}"
             )));
         };
+        check_stored(&store, &block, spec, genesis)?;
         store.commit(&block.batch()).map_err(content)?;
     }
     let head: BlockHash = preamble.head.parse().map_err(content)?;
@@ -294,9 +299,36 @@ fn read_store(
     Ok(store)
 }
 
+/// That a block of the recorded store is genesis, or has the work that it claims and its place above
+/// a block that is there: what the core takes for granted of its store.
+fn check_stored(
+    store: &MemoryStore,
+    block: &Stored,
+    spec: &ChainSpec,
+    genesis: &Header,
+) -> Result<(), Trouble> {
+    if *block.header == *genesis {
+        return Ok(());
+    }
+    let (hash, extension) = (block.id().hash, &block.header.extension);
+    let bad = |what: &dyn std::fmt::Display| content(format!("stored block {hash}: {what}"));
+    let header = Header::clone(&block.header);
+    let checked = CheckedHeader::check(header, spec).map_err(|error| bad(&error))?;
+    let db = store.snapshot().map_err(content)?;
+    let parent = db.header(&block.header.pow.parent).map_err(content)?;
+    let parent = parent.ok_or_else(|| bad(&"its parent is not there"))?;
+    let height = parent.extension.height.checked_add(1);
+    let chain_work = parent.extension.chain_work.checked_add(checked.work());
+    if (height, chain_work) != (Some(extension.height), Some(extension.chain_work)) {
+        return Err(bad(
+            &"its height or chain work does not follow its parent's",
+        ));
+    }
+    Ok(())
+}
+
 /// The blocks from genesis to a head.
 fn best_chain(store: &MemoryStore, head: BlockHash) -> Result<Vec<BlockId>, StoreError> {
-    use chain::Reader as _;
     let db = store.snapshot()?;
     let mut chain = Vec::new();
     let mut hash = head;
@@ -315,9 +347,7 @@ fn best_chain(store: &MemoryStore, head: BlockHash) -> Result<Vec<BlockId>, Stor
 
 #[cfg(test)]
 mod tests {
-    use chain::{
-        CheckedTransaction, Fault, Input, Peer, Reader as _, Ticket, Time, record::Stored,
-    };
+    use chain::{CheckedTransaction, Fault, Input, Peer, Ticket, Time};
 
     use super::{super::file::Writer, *};
 
@@ -496,14 +526,14 @@ mod tests {
         };
         assert!(replaced(0, step(&[])).contains("0 blocks of the store"));
         assert!(replaced(2, step(&[9; 40])).contains("step 2 is no step"));
-        let genesis = Stored {
+        let stranger = Stored {
             header: Arc::default(),
             stage: chain::Stage::Header,
             body: None,
             changes: None,
         };
-        assert!(replaced(0, Entry::Stored(genesis.clone())).contains("no header for block"));
-        assert!(replaced(3, Entry::Stored(genesis)).contains("stands among its steps"));
+        assert!(replaced(0, Entry::Stored(stranger.clone())).contains("stored block"));
+        assert!(replaced(3, Entry::Stored(stranger)).contains("stands among its steps"));
         let end = Standing {
             steps: 0,
             height: 0,
