@@ -157,6 +157,9 @@ fn a_devnet_records_each_of_its_nodes() {
     let mut command = crate::devnet::command(&directory);
     command.args(["--nodes", "2", "--throttle", "1", "--record"]);
     let net = Devnet::start_with(&mut command);
+    wait_for("both nodes", || {
+        crate::devnet::endpoints(&directory, 2).is_some()
+    });
     let killed = crate::devnet::pid(&directory, 2);
     crate::devnet::signal(killed, "KILL");
     wait_for("the node started again", || {
