@@ -106,4 +106,5 @@ mod pool_laws;
 mod pool_model;
 mod record;
 mod spec;
+mod trace;
 mod vectors;

@@ -77,24 +77,11 @@ fn a_replay_ends_where_the_node_was() {
     assert_eq!(place(&one), Some(5));
     let last = head(&one);
     assert_eq!(one.stop(), Some(0));
-
-    let whole = replayed(&first, &[]);
-    assert_eq!((&whole["ending"], head_of(&whole)), (&json!("whole"), last));
-    let steps = whole["steps"].as_u64().unwrap();
-    let part = replayed(&first, &["--until", &(steps / 2).to_string()]);
-    assert_eq!(
-        (&part["ending"], &part["steps"]),
-        (&json!("until"), &json!(steps / 2))
-    );
-    let none = replayed(&first, &["--until", "0"]);
-    assert_eq!((&none["height"], &none["steps"]), (&json!(0), &json!(0)));
-    assert_eq!(replayed(&first, &["--until", "99999999"]), whole);
-    let text = lignum(&["replay", first.to_str().unwrap()]);
-    let trace = whole["trace"].as_str().unwrap();
-    assert!(stdout(&text).contains(trace), "{}", stdout(&text));
+    replays(&first, &last);
+    let whole = fs::read(&first).unwrap();
+    hostile(&world, &whole);
 
     // A file is never overwritten; a store with blocks is recorded with what it holds.
-    let before = fs::read(&first).unwrap();
     let place_of_one = one_at.to_str().unwrap();
     let again = [
         "--port",
@@ -106,7 +93,7 @@ fn a_replay_ends_where_the_node_was() {
     ];
     let again = lignum(&[&["node", "--datadir", place_of_one], &again[..]].concat());
     assert_fails(&again, 2, &["first.run", "exists"]);
-    assert_eq!(fs::read(&first).unwrap(), before);
+    assert_eq!(fs::read(&first).unwrap(), whole);
     let one = recorded(&second).joining(&two).start();
     let start = replayed(&second, &["--until", "0"]);
     assert_eq!(start["height"], 5, "recorded by a node that runs still");
@@ -121,12 +108,34 @@ fn a_replay_ends_where_the_node_was() {
     one.kill();
     let cut = replayed(&second, &[]);
     assert_eq!((&cut["ending"], head_of(&cut)), (&json!("cut"), last));
-    hostile(&world, &before, steps);
+}
+
+/// The whole recording of a node that was stopped at `last`, and parts of it.
+fn replays(first: &Path, last: &Value) {
+    let whole = replayed(first, &[]);
+    assert_eq!(
+        (&whole["ending"], head_of(&whole)),
+        (&json!("whole"), last.clone())
+    );
+    let steps = whole["steps"].as_u64().unwrap();
+    let part = replayed(first, &["--until", &(steps / 2).to_string()]);
+    assert_eq!(
+        (&part["ending"], &part["steps"]),
+        (&json!("until"), &json!(steps / 2))
+    );
+    let none = replayed(first, &["--until", "0"]);
+    assert_eq!((&none["height"], &none["steps"]), (&json!(0), &json!(0)));
+    assert_eq!(replayed(first, &["--until", "99999999"]), whole);
+    let text = lignum(&["replay", first.to_str().unwrap()]);
+    let trace = whole["trace"].as_str().unwrap();
+    assert!(stdout(&text).contains(trace), "{}", stdout(&text));
 }
 
 /// Files that were cut, changed, or never were recordings.
-fn hostile(world: &World, whole: &[u8], steps: u64) {
+fn hostile(world: &World, whole: &[u8]) {
     let file = world.path("hostile.run");
+    fs::write(&file, whole).unwrap();
+    let steps = replayed(&file, &[])["steps"].as_u64().unwrap();
     for part in [4, 2] {
         fs::write(&file, &whole[..whole.len() - whole.len() / part]).unwrap();
         let cut = replayed(&file, &[]);

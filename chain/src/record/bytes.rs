@@ -7,18 +7,22 @@ use super::RecordError;
 pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// All that was written.
     pub fn finish(self) -> Vec<u8> {
         self.0
     }
 
+    /// One byte.
     pub fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
+    /// Eight bytes.
     pub fn u64(&mut self, value: u64) {
         self.raw(&value.to_le_bytes());
     }
 
+    /// How many items or bytes follow.
     pub fn length(&mut self, value: usize) {
         self.u64(u64::try_from(value).expect("a length fits 64 bits"));
     }
@@ -53,6 +57,7 @@ impl Writer {
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Reads these from their beginning.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -65,20 +70,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// One byte.
     pub fn u8(&mut self) -> Result<u8, RecordError> {
         self.array().map(|[byte]: [u8; 1]| byte)
     }
 
+    /// Eight bytes.
     pub fn u64(&mut self) -> Result<u64, RecordError> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Bytes whose number is known.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (head, tail) = self.0.split_first_chunk().ok_or_else(|| ends_early(N))?;
         self.0 = tail;
         Ok(*head)
     }
 
+    /// Bytes after their number, which is not believed: they must be there.
     pub fn bytes(&mut self) -> Result<&'a [u8], RecordError> {
         let length = usize::try_from(self.u64()?).unwrap_or(usize::MAX);
         let split = self.0.split_at_checked(length);
@@ -100,6 +109,7 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
+    /// A value that may be absent.
     pub fn option<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, RecordError>,
@@ -114,6 +124,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes that are no step, and why.
 pub fn malformed(what: impl ToString) -> RecordError {
     RecordError::Malformed(what.to_string())
 }

@@ -15,6 +15,7 @@ use crate::{
     store::{Batch, BlockId, ExecutedBlock},
 };
 
+/// Writes an effect: its number, then all that is in it.
 pub fn write(out: &mut Writer, effect: &Effect) {
     match effect {
         Effect::Commit(it) => {

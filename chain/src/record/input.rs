@@ -16,6 +16,7 @@ use crate::{
     transaction::CheckedTransaction,
 };
 
+/// Writes an input: its number, then its fields in their order.
 pub fn write(out: &mut Writer, input: &Input) {
     match input {
         Input::Block { from, block } => {
@@ -86,14 +87,17 @@ fn asked(out: &mut Writer, kind: u8, from: Peer, request: &Request) {
     out.bytes(&request.encode());
 }
 
+/// Writes a peer.
 pub fn peer(out: &mut Writer, peer: Peer) {
     out.u64(peer.0);
 }
 
+/// Writes a transaction as the bytes that came.
 pub fn transaction(out: &mut Writer, transaction: &CheckedTransaction) {
     out.bytes(transaction.bytes());
 }
 
+/// Reads an input; what must be checked is checked for the chain of `spec`.
 pub fn read(reader: &mut Reader<'_>, spec: &ChainSpec) -> Result<Input, RecordError> {
     let checked = |reader: &mut Reader<'_>| read_transaction(reader, spec);
     Ok(match reader.u8()? {

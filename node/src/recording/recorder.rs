@@ -245,30 +245,38 @@ fn executed(block: &chain::store::ExecutedBlock) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::io::{Read, Seek, SeekFrom};
 
     use super::{super::file::Reader, *};
 
     /// A disk that takes so many bytes and then fails.
-    #[derive(Clone, Default)]
     struct Disk {
-        bytes: Arc<Mutex<Vec<u8>>>,
+        file: File,
         room: usize,
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut held = self.bytes.lock().unwrap();
-            if held.len() + bytes.len() > self.room {
-                return Err(io::Error::from(io::ErrorKind::StorageFull));
-            }
-            held.extend_from_slice(bytes);
+            let full = || io::Error::from(io::ErrorKind::StorageFull);
+            self.room = self.room.checked_sub(bytes.len()).ok_or_else(full)?;
+            self.file.write_all(bytes)?;
             Ok(bytes.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A recording on such a disk, and its file.
+    fn on_disk(room: usize) -> (Recorder, File) {
+        let file = tempfile::tempfile().unwrap();
+        let disk = Disk {
+            file: file.try_clone().unwrap(),
+            room,
+        };
+        let recorder = Recorder::to(Path::new("x"), disk, preamble(), empty());
+        (recorder.unwrap(), file)
     }
 
     fn preamble() -> Preamble {
@@ -300,23 +308,20 @@ mod tests {
         }
     }
 
-    fn entries(disk: &Disk) -> Vec<Entry> {
-        let bytes = disk.bytes.lock().unwrap();
+    fn entries(mut file: File) -> Vec<Entry> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
         let mut reader = Reader::new(&bytes[..]).unwrap();
         std::iter::from_fn(|| reader.next().unwrap()).collect()
     }
 
     #[test]
     fn all_steps_and_the_end_are_written_before_the_recorder_is_gone() {
-        let room = usize::MAX;
-        let disk = Disk {
-            room,
-            ..Disk::default()
-        };
-        let mut recorder = Recorder::to(Path::new("x"), disk.clone(), preamble(), empty()).unwrap();
+        let (mut recorder, file) = on_disk(usize::MAX);
         (0..100).for_each(|ms| recorder.step(tick(ms)));
         recorder.end(BlockId::default(), Root::default());
-        let found = entries(&disk);
+        let found = entries(file);
         assert_eq!(found.len(), 102);
         let mut trace = Trace::default();
         for (ms, entry) in (0..).zip(&found[1..101]) {
@@ -331,12 +336,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_ends_the_recording_and_the_file_does_not_claim_an_end() {
-        let room = 2_000;
-        let disk = Disk {
-            room,
-            ..Disk::default()
-        };
-        let mut recorder = Recorder::to(Path::new("x"), disk.clone(), preamble(), empty()).unwrap();
+        let (mut recorder, file) = on_disk(2_000);
         let mut ms = 0;
         while recorder.is_on() {
             recorder.step(tick(ms));
@@ -344,7 +344,7 @@ mod tests {
         }
         recorder.step(tick(ms));
         recorder.end(BlockId::default(), Root::default());
-        let found = entries(&disk);
+        let found = entries(file);
         assert!(
             matches!(found.last(), Some(Entry::Step { .. })),
             "{found:?}"

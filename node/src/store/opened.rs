@@ -92,12 +92,7 @@ impl Opened {
         complete_history(&mut store, network.spec.chain_id)
             .map_err(|trouble| fail(trouble.at(&file)))?;
         let snapshot = store.snapshot().map_err(fail)?;
-        let unfit = |error: StoreError| {
-            // What the store says of itself names the file and the remedy already.
-            let is_named = error.0.starts_with(&*file.to_string_lossy());
-            let told = Trouble::Damaged(error.0.clone()).at(&file);
-            fail(if is_named { error } else { told })
-        };
+        let unfit = |error| fail(named(error, &file));
         let mut node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
         // The keys of the standard library's maps are drawn afresh in each process.
         let salt = RandomState::new().hash_one(());
@@ -109,6 +104,17 @@ impl Opened {
             network,
             lock,
         })
+    }
+}
+
+/// Why no node can be made of what a file holds. What the store says of itself names the file and the
+/// remedy already.
+fn named(error: StoreError, file: &Path) -> StoreError {
+    let is_named = error.0.starts_with(&*file.to_string_lossy());
+    if is_named {
+        error
+    } else {
+        Trouble::Damaged(error.0).at(file)
     }
 }
 
