@@ -6,9 +6,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chain::{
-    Batch, BlockHash, BlockId, Body, ChangeSet, Effect, Event, Fault, Input, Peer, PoolError,
+    Batch, BlockHash, BlockId, Body, ChangeSet, Effect, Event, Fault, Input, Log, Peer, PoolError,
     Receipt, Request, Ticket, Time, TxHash, Verdict,
-    execution::CodeAdded,
+    execution::{AccountChange, CodeAdded, SlotChange},
     record::{Trace, TraceHash, encode_step},
     store::ExecutedBlock,
 };
@@ -57,7 +57,33 @@ fn batches(parts: &Parts) -> Vec<Effect> {
         codes: vec![code],
         ..ChangeSet::default()
     };
-    let party = (transaction.sender(), vec![1]);
+    let account = AccountChange {
+        address: [1; 20],
+        old: None,
+        new: None,
+    };
+    let accounts = ChangeSet {
+        accounts: vec![account],
+        ..ChangeSet::default()
+    };
+    let slot = SlotChange {
+        address: [1; 20],
+        slot: [1; 32],
+        old: [1; 32],
+        new: [1; 32],
+    };
+    let slots = ChangeSet {
+        slots: vec![slot],
+        ..ChangeSet::default()
+    };
+    let party = |index| [(transaction.sender(), vec![index])];
+    let log = Log {
+        address: [1; 20],
+        topics: Vec::new(),
+        data: Vec::new(),
+    };
+    let mut logged = receipt(true);
+    logged.logs.push(log);
     vec![
         commit(|_| {}),
         commit(|batch| batch.headers.push(Arc::clone(header))),
@@ -69,7 +95,11 @@ fn batches(parts: &Parts) -> Vec<Effect> {
         executed(|block| block.changes = Arc::new(changes.clone())),
         executed(|block| block.receipts = vec![receipt(true)].into()),
         executed(|block| block.receipts = vec![receipt(false)].into()),
-        executed(|block| block.parties = Arc::new([party.clone()].into())),
+        executed(|block| block.changes = Arc::new(accounts.clone())),
+        executed(|block| block.changes = Arc::new(slots.clone())),
+        executed(|block| block.receipts = vec![logged.clone()].into()),
+        executed(|block| block.parties = Arc::new(party(1).into())),
+        executed(|block| block.parties = Arc::new(party(2).into())),
         commit(|batch| batch.invalid.push(id(1))),
         commit(|batch| batch.canonical.push((1, None))),
         commit(|batch| batch.canonical.push((1, Some(BlockHash([1; 32]))))),

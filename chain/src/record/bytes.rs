@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Bytes that are no step, and why.
-pub fn malformed(what: impl ToString) -> RecordError {
+pub fn malformed(what: impl std::fmt::Display) -> RecordError {
     RecordError::Malformed(what.to_string())
 }
 

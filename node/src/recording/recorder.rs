@@ -37,7 +37,8 @@ const QUEUE: usize = 8 * 1024;
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that are collected for one write.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// How often the core looks for room in a full queue, a millisecond apart, before it gives up.
+/// How often the core looks for room in a full queue, a millisecond apart, before it gives up; counted
+/// anew once nothing waits any more, so that a disk which is always too slow does not slow the node.
 const LOOKS: u32 = 500;
 
 /// A step as the core hands it over.
@@ -65,6 +66,7 @@ pub struct Recorder {
     items: Option<SyncSender<(usize, Item)>>,
     /// Bytes that wait.
     waiting: Arc<AtomicUsize>,
+    looks: u32,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -118,6 +120,7 @@ impl Recorder {
             path: path.to_owned(),
             items: Some(items),
             waiting,
+            looks: LOOKS,
             writer: Some(writer),
         })
     }
@@ -141,7 +144,10 @@ impl Recorder {
     fn send(&mut self, weight: usize, item: Item) {
         let Some(items) = &self.items else { return };
         let mut item = (weight, item);
-        for _ in 0..LOOKS {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            self.looks = LOOKS;
+        }
+        while self.looks > 0 {
             if self.waiting.load(Ordering::Relaxed) <= QUEUE_BYTES_MAX {
                 self.waiting.fetch_add(weight, Ordering::Relaxed);
                 match items.try_send(item) {
@@ -155,6 +161,7 @@ impl Recorder {
                 }
                 self.waiting.fetch_sub(weight, Ordering::Relaxed);
             }
+            self.looks -= 1;
             thread::sleep(Duration::from_millis(1));
         }
         self.items = None;
@@ -253,10 +260,16 @@ mod tests {
     struct Disk {
         file: File,
         room: usize,
+        /// The first step waits until the other end is gone.
+        hold: Option<Receiver<()>>,
+        is_begun: bool,
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(hold) = self.hold.take_if(|_| self.is_begun) {
+                let _ = hold.recv();
+            }
             let full = || io::Error::from(io::ErrorKind::StorageFull);
             self.room = self.room.checked_sub(bytes.len()).ok_or_else(full)?;
             self.file.write_all(bytes)?;
@@ -264,16 +277,19 @@ mod tests {
         }
 
         fn flush(&mut self) -> io::Result<()> {
+            self.is_begun = true;
             Ok(())
         }
     }
 
     /// A recording on such a disk, and its file.
-    fn on_disk(room: usize) -> (Recorder, File) {
+    fn on_disk(room: usize, hold: Option<Receiver<()>>) -> (Recorder, File) {
         let file = tempfile::tempfile().unwrap();
         let disk = Disk {
             file: file.try_clone().unwrap(),
             room,
+            hold,
+            is_begun: false,
         };
         let recorder = Recorder::to(Path::new("x"), disk, preamble(), empty());
         (recorder.unwrap(), file)
@@ -318,7 +334,7 @@ mod tests {
 
     #[test]
     fn all_steps_and_the_end_are_written_before_the_recorder_is_gone() {
-        let (mut recorder, file) = on_disk(usize::MAX);
+        let (mut recorder, file) = on_disk(usize::MAX, None);
         (0..100).for_each(|ms| recorder.step(tick(ms)));
         recorder.end(BlockId::default(), Root::default());
         let found = entries(file);
@@ -336,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_ends_the_recording_and_the_file_does_not_claim_an_end() {
-        let (mut recorder, file) = on_disk(2_000);
+        let (mut recorder, file) = on_disk(2_000, None);
         let mut ms = 0;
         while recorder.is_on() {
             recorder.step(tick(ms));
@@ -349,6 +365,27 @@ mod tests {
             matches!(found.last(), Some(Entry::Step { .. })),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_disk_that_does_not_keep_up_ends_the_recording_and_holds_up_nobody() {
+        let (release, hold) = sync_channel(0);
+        let (mut recorder, file) = on_disk(usize::MAX, Some(hold));
+        let mut ms = 0;
+        while recorder.is_on() {
+            recorder.step(tick(ms));
+            ms += 1;
+        }
+        drop(release);
+        recorder.end(BlockId::default(), Root::default());
+        let found = entries(file);
+        // One was being written.
+        assert!(
+            found.len() >= QUEUE && found.len() <= QUEUE + 2,
+            "{}",
+            found.len()
+        );
+        assert!(matches!(found.last(), Some(Entry::Step { .. })));
     }
 
     #[test]

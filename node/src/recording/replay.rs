@@ -347,13 +347,16 @@ fn best_chain(store: &MemoryStore, head: BlockHash) -> Result<Vec<BlockId>, Stor
 
 #[cfg(test)]
 mod tests {
-    use chain::{CheckedTransaction, Fault, Input, Peer, Ticket, Time};
+    use chain::{
+        CheckedBlock, CheckedTransaction, Fault, Input, Peer, Ticket, Time,
+        template::{self, TemplateOptions},
+    };
 
     use super::{super::file::Writer, *};
 
     const STEPS: u64 = 6;
 
-    fn input(number: u64) -> Input {
+    fn input(number: u64, node: &Node<Evm>) -> Input {
         let transfer = wallet::sign::Transfer {
             chain_id: 1338,
             nonce: number,
@@ -376,12 +379,41 @@ mod tests {
                 hash: None,
                 fault: Fault::InvalidBlock,
             },
-            _ => Input::Tick,
+            4 => Input::Block {
+                from: Some(Peer(2)),
+                block: block(node),
+            },
+            _ => Input::Continue,
+        }
+    }
+
+    /// An empty block on the head.
+    fn block(node: &Node<Evm>) -> CheckedBlock {
+        let (spec, evm) = (node.spec(), Evm::new());
+        let options = TemplateOptions {
+            beneficiary: chain::Address::repeat_byte(7),
+            extra_data: [0; 32],
+            now_unix_secs: u64::from(spec.genesis_time) + 1,
+        };
+        let (parent, state) = (node.template_parent(), node.head_state());
+        let built = template::build(spec, &evm, &parent, state, &[], &|_| None, &options);
+        let mut block = built.unwrap();
+        // On regtest, one hash in two meets the target.
+        loop {
+            match CheckedBlock::check(block.clone(), spec) {
+                Ok(checked) => return checked,
+                Err(_) => block.header.pow.nonce += 1,
+            }
         }
     }
 
     /// A short recording, whose entries may be altered before they are written.
     fn recording(alter: impl Fn(u64, &mut Entry)) -> Vec<u8> {
+        recording_of("0x0", alter)
+    }
+
+    /// One that claims another setting than it was made with, which is none.
+    fn recording_of(min_chain_work: &str, alter: impl Fn(u64, &mut Entry)) -> Vec<u8> {
         let text = ChainSpec::builtin("regtest").unwrap();
         let spec = Arc::new(ChainSpec::parse(text).unwrap().spec);
         let (genesis, batch) = Node::genesis(&spec, &Evm::new());
@@ -394,7 +426,7 @@ mod tests {
             network: "regtest".into(),
             genesis: genesis.header.hash().to_string(),
             spec: text.into(),
-            min_chain_work: "0x0".into(),
+            min_chain_work: min_chain_work.into(),
             salt: 0,
             blocks: 1,
             head: genesis.header.hash().to_string(),
@@ -410,11 +442,21 @@ mod tests {
         })];
         let mut trace = Trace::default();
         for number in 0..STEPS {
-            let (now, input) = (Time::default(), input(number));
+            let now = Time {
+                unix_secs: u64::from(spec.genesis_time) + 2,
+                monotonic_ms: number,
+            };
+            let input = input(number, &node);
             let bytes = record::encode_step(now, &input);
             let mut effects = Vec::new();
             let db = store.snapshot().unwrap();
             let verdict = node.step(now, input, &db, &mut effects).unwrap();
+            drop(db);
+            for effect in &effects {
+                if let Effect::Commit(batch) = effect {
+                    store.commit(batch).unwrap();
+                }
+            }
             let trace = trace.add(&bytes, verdict, &effects).prefix();
             entries.push(Entry::Step { trace, bytes });
         }
@@ -505,6 +547,17 @@ mod tests {
             }
         });
         assert!(matches!(run(&other_end, None), Err(Trouble::Differs(_))));
+    }
+
+    /// The fifth step is a block of a peer, with less work than that.
+    #[test]
+    fn a_replay_has_the_settings_of_the_recording() {
+        let replayed = run(&recording(|_, _| {}), None).unwrap();
+        assert_eq!(replayed.standing.height, 1);
+        let Err(Trouble::Differs(what)) = run(&recording_of("0xffff", |_, _| {}), None) else {
+            panic!("the least chain work does not count");
+        };
+        assert!(what.contains("step 5 (Block)"), "{what}");
     }
 
     #[test]
