@@ -39,21 +39,13 @@ fn commit(change: impl FnOnce(&mut Batch)) -> Effect {
     Effect::Commit(batch)
 }
 
-fn batches(parts: &Parts) -> Vec<Effect> {
-    let header = parts.blocks[0].header().header();
-    let transaction = &parts.transactions[0];
-    let body = |bytes: &[u8]| Arc::new(Body(vec![bytes.to_vec()]));
-    let receipt = |success| Receipt {
-        tx_type: 2,
-        success,
-        cumulative_gas: 1,
-        logs: Vec::new(),
-    };
+/// Change sets of one item each.
+fn change_sets() -> [ChangeSet; 3] {
     let code = CodeAdded {
         hash: [1; 32],
         bytes: vec![1],
     };
-    let changes = ChangeSet {
+    let codes = ChangeSet {
         codes: vec![code],
         ..ChangeSet::default()
     };
@@ -76,6 +68,20 @@ fn batches(parts: &Parts) -> Vec<Effect> {
         slots: vec![slot],
         ..ChangeSet::default()
     };
+    [codes, accounts, slots]
+}
+
+fn batches(parts: &Parts) -> Vec<Effect> {
+    let header = parts.blocks[0].header().header();
+    let transaction = &parts.transactions[0];
+    let body = |bytes: &[u8]| Arc::new(Body(vec![bytes.to_vec()]));
+    let receipt = |success| Receipt {
+        tx_type: 2,
+        success,
+        cumulative_gas: 1,
+        logs: Vec::new(),
+    };
+    let [codes, accounts, slots] = change_sets();
     let party = |index| [(transaction.sender(), vec![index])];
     let log = Log {
         address: [1; 20],
@@ -92,7 +98,7 @@ fn batches(parts: &Parts) -> Vec<Effect> {
         commit(|batch| batch.dropped.push(id(1))),
         executed(|_| {}),
         executed(|block| block.id = id(2)),
-        executed(|block| block.changes = Arc::new(changes.clone())),
+        executed(|block| block.changes = Arc::new(codes.clone())),
         executed(|block| block.receipts = vec![receipt(true)].into()),
         executed(|block| block.receipts = vec![receipt(false)].into()),
         executed(|block| block.changes = Arc::new(accounts.clone())),
