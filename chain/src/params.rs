@@ -151,8 +151,27 @@ pub const POOL_EXPIRE_SENDERS: usize = 256;
 pub const POOL_DEPARTURES: usize = 4_096;
 /// Transactions that one block's undoing has announced again.
 pub const REANNOUNCED_MAX: usize = 256;
-/// Candidates handed to a template: twice what a block of 30,000,000 gas can hold.
-pub const TEMPLATE_CANDIDATES_MAX: usize = 3_000;
+/// Milliseconds from a peer's coming to a pass over what our users sent and no block has: gossip
+/// has learnt by then what the peer listens to.
+pub const REMINDER_AFTER_PEER_MS: u64 = 5_000;
+/// Milliseconds between the beginnings of two passes, at least. Gossip knows a message for a minute
+/// and drops it when it comes again within that.
+pub const REMINDER_AGAIN_MS: u64 = 75_000;
+/// Milliseconds between the beginnings of two passes while no peer comes: rarer than blocks, so that
+/// most of what is sent is mined before it would be announced again.
+pub const REMINDER_MS: u64 = 600_000;
+/// Milliseconds between two rounds of one pass.
+pub const REMINDER_ROUND_MS: u64 = 1_000;
+/// Transactions announced again in a round: a peer that has them all spends two thousandths of a
+/// core on their signatures.
+pub const REMINDED_COUNT: usize = 32;
+/// Their bytes, at least one transaction: each of our peers is sent as much.
+pub const REMINDED_BYTES: usize = 256 * 1024;
+/// Candidates that a template passes over because they do not fit. In a block with room left, those
+/// who want it to stay empty must outbid all others with as many, and pay for those that do fit.
+pub const TEMPLATE_MISSES_MAX: usize = 10_000;
+/// Transactions counted before one of which somebody asks when its turn comes: the answer's cost.
+pub const TURNS_COUNTED_MAX: usize = 3_000;
 
 /// Inputs waiting for the core.
 pub const CORE_QUEUE: usize = 1_024;

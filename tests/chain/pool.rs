@@ -5,7 +5,7 @@ use alloy_primitives::{TxKind, U256};
 use chain::{
     Account, Address, CheckedTransaction, PoolError, Time,
     params::POOL_PER_SENDER,
-    pool::{Pool, PoolContext, PoolLimits, Source},
+    pool::{Pool, PoolContext, PoolLimits, Reason, Source},
 };
 
 use crate::support::builder::{GWEI, LGN, Wallet, transfer};
@@ -248,6 +248,29 @@ fn m1_places_of_a_sender() {
     )
     .unwrap();
     assert_eq!(pool.snapshot().len(), POOL_PER_SENDER);
+}
+
+/// M3: a sender whose places are all taken behind a gap can close it: the furthest one goes, and
+/// its sender is told for which other.
+#[test]
+fn m3_a_gap_can_always_be_closed() {
+    let (mut pool, wallet, rich) = (Pool::default(), Wallet::new(1), account(0, 1_000 * LGN));
+    let pay = |nonce| paying(&wallet, nonce, GWEI, 1);
+    let mut take = |tx: &CheckedTransaction, source| pool.insert(tx, Some(&rich), &CONTEXT, source);
+    for nonce in (0..48).chain(49..65) {
+        take(&pay(nonce), Source::User).unwrap();
+    }
+    let full = PoolError::SenderFull { want: 64, got: 64 };
+    take(&pay(48), Source::Peer).unwrap();
+    assert_eq!(take(&pay(64), Source::User), Err(full));
+    let snapshot = pool.snapshot();
+    assert_eq!((snapshot.len(), snapshot.pending()), (64, 64));
+    let gone = snapshot.departure(&pay(64).hash()).unwrap();
+    let by = pay(48).hash();
+    assert_eq!(gone.reason, Reason::Displaced { by });
+    assert_eq!(gone.reason.code(), "displaced");
+    let journal = pool.take_journal();
+    assert!(journal[&pay(64).hash()].is_none() && journal[&pay(63).hash()].is_some());
 }
 
 /// Rule T4: the last nonce of all can still be mined, the one after it cannot.

@@ -53,6 +53,11 @@ enum Op {
         sender: usize,
         ahead: u64,
     },
+    /// Many of one sender come back, up to all its places.
+    Filled {
+        ahead: u64,
+        count: u64,
+    },
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -94,6 +99,38 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         14 => insert, 2 => mined, 1 => changed, 1 => undone, 1 => passed, 1 => durable,
     ];
     vec(op, 1..60)
+}
+
+/// One sender at the limit of its places: gaps, what fills them, and what is behind them.
+fn crowded_ops() -> impl Strategy<Value = Vec<Op>> {
+    let filled = (0_u64..4, 58_u64..67).prop_map(|(ahead, count)| Op::Filled { ahead, count });
+    let source = prop_oneof![
+        Just(Source::User),
+        Just(Source::Peer),
+        Just(Source::Journal)
+    ];
+    let insert = (prop_oneof![3 => 0_u64..5, 1 => 55_u64..72], source);
+    let insert = insert.prop_map(|(ahead, source)| Op::Insert {
+        sender: 0,
+        ahead,
+        max_fee: 2 * GWEI,
+        tip: GWEI,
+        wei: 0,
+        bytes: 0,
+        source,
+    });
+    let mined = (0_usize..3).prop_map(|count| Op::Mined {
+        count,
+        base_fee: 1_000_000_000,
+    });
+    let rest = vec(
+        prop_oneof![8 => insert, 1 => mined, 1 => Just(Op::Undone)],
+        1..10,
+    );
+    (filled, rest).prop_map(|(filled, mut rest)| {
+        rest.insert(0, filled);
+        rest
+    })
 }
 
 /// The pool, the model, and the world around both.
@@ -168,6 +205,13 @@ impl World {
                 tx.gas_limit = 30_000;
                 let tx = wallet.sign(tx);
                 self.insert(&tx, source)?;
+            }
+            Op::Filled { ahead, count } => {
+                let nonce = self.model.accounts[&self.wallets[0].address].nonce + ahead;
+                for nonce in nonce..nonce + count {
+                    let tx = self.wallets[0].sign(transfer(nonce, Address::ZERO, 0));
+                    self.insert(&tx, Source::Journal)?;
+                }
             }
             Op::Mined { count, base_fee } => self.mine(count, base_fee),
             Op::Account {
@@ -319,6 +363,20 @@ proptest! {
     #[test]
     fn pool_against_the_naive_model(ops in ops(), count in 3_usize..14, bytes in 500_usize..3_000) {
         let mut world = World::new(PoolLimits { count, bytes });
+        for op in ops {
+            world.apply(op)?;
+            world.compare()?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: Config::default().cases.min(48), ..config(0) })]
+
+    /// M3: the same of one sender whose places are all taken, with gaps among its nonces.
+    #[test]
+    fn m3_a_crowded_sender_against_the_naive_model(ops in crowded_ops()) {
+        let mut world = World::new(PoolLimits { count: 90, bytes: 1 << 20 });
         for op in ops {
             world.apply(op)?;
             world.compare()?;

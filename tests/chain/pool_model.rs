@@ -156,6 +156,10 @@ impl Model {
                 }
             }
         }
+        let displaced = match &rival {
+            Some(_) => None,
+            None => self.displaced(sender, nonce)?,
+        };
         self.arrivals += 1;
         let item = Item {
             tx: tx.clone(),
@@ -165,8 +169,9 @@ impl Model {
             is_durable: source != Source::Peer,
         };
         let before = self.list.clone();
-        self.list
-            .retain(|item| Some(item.arrival) != rival.as_ref().map(|old| old.arrival));
+        for gone in rival.iter().chain(&displaced) {
+            self.list.retain(|item| item.arrival != gone.arrival);
+        }
         if let Err(error) = self.try_with(item, floor, source) {
             self.list = before;
             return Err(error);
@@ -175,7 +180,24 @@ impl Model {
             self.gone
                 .push((old.tx.hash(), Reason::Replaced { by: tx.hash() }));
         }
+        if let Some(old) = displaced {
+            self.gone
+                .push((old.tx.hash(), Reason::Displaced { by: tx.hash() }));
+        }
         Ok(())
+    }
+
+    /// Who goes where all 64 places are taken: the last one, for the first nonce that is missing.
+    fn displaced(&self, sender: Address, nonce: u64) -> Result<Option<Item>, PoolError> {
+        let last = match self.of(sender).as_slice() {
+            own if own.len() < 64 => return Ok(None),
+            own => own[own.len() - 1].clone(),
+        };
+        if self.next_nonce(sender) == nonce && last.tx.nonce() > nonce {
+            return Ok(Some(last));
+        }
+        let (want, got) = (64, 64);
+        Err(PoolError::SenderFull { want, got })
     }
 
     fn try_with(&mut self, new: Item, floor: u128, source: Source) -> Result<(), PoolError> {

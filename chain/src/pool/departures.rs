@@ -28,6 +28,12 @@ pub enum Reason {
         /// That one.
         by: TxHash,
     },
+    /// All places of its sender were taken, and one came that fills a gap before it.
+    #[error("made room for {by}, which was missing before it: its sender had no place left")]
+    Displaced {
+        /// That one.
+        by: TxHash,
+    },
     /// The pool was full, and it, or one before it, paid least.
     #[error("evicted from a full pool; a priority fee of {floor} wei is the minimum since")]
     Evicted {
@@ -62,6 +68,7 @@ impl Reason {
         match self {
             Self::Mined(_) => "mined",
             Self::Replaced { .. } => "replaced",
+            Self::Displaced { .. } => "displaced",
             Self::Evicted { .. } => "evicted",
             Self::Expired { .. } => "expired",
             Self::NonceUsed { .. } => "nonce_used",

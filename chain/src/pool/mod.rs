@@ -15,6 +15,7 @@
 
 mod departures;
 mod error;
+mod heads;
 mod queue;
 mod rank;
 mod room;
@@ -22,6 +23,7 @@ mod snapshot;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -107,6 +109,8 @@ pub struct Pool {
     /// When the first transaction of each sender is to be given up.
     expiry: BTreeSet<(u64, Address)>,
     arrivals: u64,
+    /// Those that the journal keeps, in the order of their hashes.
+    durable: BTreeSet<TxHash>,
     journal: JournalChanges,
 }
 
@@ -138,6 +142,16 @@ impl Pool {
         std::mem::take(&mut self.journal)
     }
 
+    /// Those that the journal keeps, in the order of their hashes, after one or from the beginning.
+    pub fn durable_after(
+        &self,
+        after: Option<&TxHash>,
+    ) -> impl Iterator<Item = &CheckedTransaction> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let durable = self.durable.range::<TxHash, _>((from, Bound::Unbounded));
+        durable.filter_map(|hash| self.shared.get(hash))
+    }
+
     /// Takes a transaction, judged by its sender's account at the head.
     pub fn insert(
         &mut self,
@@ -149,7 +163,7 @@ impl Pool {
         let (sender, hash) = (transaction.sender(), transaction.hash());
         let entry = self.entry(transaction, context, source);
         let arrival = entry.arrival;
-        let (queue, replaced) = self.shared.admit(entry, account, context, source)?;
+        let (queue, gone) = self.shared.admit(entry, account, context, source)?;
         if source.is_new() {
             self.check_floor(transaction, context)?;
         }
@@ -164,8 +178,8 @@ impl Pool {
                 return Err(error);
             }
         }
-        if let Some(replaced) = replaced {
-            self.departed(&replaced, Reason::Replaced { by: hash }, context.now);
+        if let Some((entry, reason)) = gone {
+            self.departed(&entry, reason, context.now);
         }
         if matches!(source, Source::User | Source::Reorg) {
             self.journal.insert(hash, Some(transaction.clone()));
@@ -184,6 +198,7 @@ impl Pool {
         let mut queue = Queue::clone(queue);
         if let Some(transaction) = queue.make_durable(nonce) {
             self.put(sender, queue);
+            self.durable.insert(*hash);
             self.journal.insert(*hash, Some(transaction));
         }
     }
@@ -271,6 +286,7 @@ impl Pool {
             match now {
                 Some(now) => ranks(&mut self.pending, &mut self.queued, now.class).insert(now),
                 None => {
+                    self.durable.remove(&entry.transaction.hash());
                     shared.by_hash.remove_mut(&entry.transaction.hash());
                     shared.bytes = shared.bytes.saturating_sub(entry.size());
                 }
@@ -278,6 +294,9 @@ impl Pool {
         }
         for entry in queue.entries() {
             if old.same(entry).is_none() {
+                if entry.is_durable {
+                    self.durable.insert(entry.transaction.hash());
+                }
                 let place = (sender, entry.transaction.nonce());
                 shared.by_hash.insert_mut(entry.transaction.hash(), place);
                 shared.bytes = shared.bytes.saturating_add(entry.size());

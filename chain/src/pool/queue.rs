@@ -11,7 +11,7 @@ use crate::{
     transaction::CheckedTransaction,
 };
 
-use super::{PoolError, Source};
+use super::{PoolError, Reason, Source};
 
 /// The highest nonce that can be mined (Rule T4).
 const NONCE_MAX: u64 = u64::MAX - 1;
@@ -161,28 +161,28 @@ impl Queue {
         is_new.then(|| entry.transaction.clone())
     }
 
-    /// Takes an entry in: nonce, places, replacement and balance. Gives the one that it replaces.
+    /// Takes an entry in: nonce, places, replacement and balance. Gives the one that it replaces,
+    /// or that had to make room for it, and which of the two it was.
     /// One that comes back may wait where a new one may not: what was before it may be gone.
     pub(super) fn admit(
         &mut self,
         entry: Entry,
         source: Source,
-    ) -> Result<Option<Entry>, PoolError> {
+    ) -> Result<Option<(Entry, Reason)>, PoolError> {
         let (nonce, now_ms) = (entry.transaction.nonce(), entry.since_ms);
+        let by = entry.transaction.hash();
         self.check_nonce(nonce, source)?;
-        let replaced = match self.place(nonce) {
+        let gone = match self.place(nonce) {
             Ok(place) => {
                 let old = &mut self.entries[place];
                 PoolError::check_replacement(&old.transaction, &entry.transaction)?;
-                Some(std::mem::replace(old, entry))
+                let replaced = std::mem::replace(old, entry);
+                Some((replaced, Reason::Replaced { by }))
             }
             Err(place) => {
-                let (want, got) = (POOL_PER_SENDER, self.entries.len());
-                if got >= want {
-                    return Err(PoolError::SenderFull { want, got });
-                }
+                let displaced = self.make_place(nonce)?;
                 self.entries.insert(place, entry);
-                None
+                displaced.map(|displaced| (displaced, Reason::Displaced { by }))
             }
         };
         let (want, got) = (self.cost_up_to(nonce), self.balance);
@@ -190,7 +190,22 @@ impl Queue {
             return Err(PoolError::Balance { want, got });
         }
         self.settle(now_ms);
-        Ok(replaced)
+        Ok(gone)
+    }
+
+    /// Makes sure that a place is left for a nonce. If none is, the first nonce that is missing
+    /// takes that of the furthest one behind it, which without it could not be mined either: else
+    /// a sender whose places are all taken behind a gap could never close it.
+    fn make_place(&mut self, nonce: u64) -> Result<Option<Entry>, PoolError> {
+        let (want, got) = (POOL_PER_SENDER, self.entries.len());
+        if got < want {
+            return Ok(None);
+        }
+        let furthest = self.entries.last().map(|entry| entry.transaction.nonce());
+        if nonce != self.nonce_next() || furthest < Some(nonce) {
+            return Err(PoolError::SenderFull { want, got });
+        }
+        Ok(self.cut(1).pop())
     }
 
     fn check_nonce(&self, got: u64, source: Source) -> Result<(), PoolError> {

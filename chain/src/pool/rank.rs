@@ -6,27 +6,15 @@
 //! Prices change with every block, and not all in the same way, so a set sorted by them would
 //! have to be sorted anew each time. Instead each transaction stands in two sets that the base fee
 //! does not touch, one by priority fee and one by max fee; a price is the lower of two terms, each
-//! of which rises along one of the sets.
-//! - Worst first is exact and lazy: the lowest of lowest terms is the lower of the two sets' first
-//!   ones. Each step costs O(log n).
-//! - Best first walks down one of the sets, whichever fee decides, and keeps what it meets until
-//!   nothing unmet can be better. The max fee decides where the base fee is above the difference of
-//!   max fee and priority fee, so pairs of sets are kept apart by the number of bits of that
-//!   difference. At any base fee all pairs but one are decided by one fee alone, and cost O(log n)
-//!   a transaction. In the one that is mixed the walk may pass over some that the other fee holds
-//!   down: all of them at worst, O(n), on a template's thread, for somebody who has a funded sender
-//!   for each.
+//! of which rises along one of the sets. Worst first is exact and lazy: the lowest of lowest terms
+//! is the lower of the two sets' first ones. Each step costs O(log n). Best first is in `heads`.
 //!
 //! Other pools keep sets apart by which fee decides. That is O(log n) at any time, but all that
 //! change sides have to be moved when the base fee does, by the core and with every block, and
 //! senders of thousands with one max fee decide how many that are. Here a new base fee costs
-//! nothing, and a template may ask for any.
+//! nothing.
 
-use std::{
-    cmp::{Ordering, Reverse},
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-    iter::Peekable,
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use alloy_primitives::Address;
 
@@ -166,105 +154,4 @@ impl Ranks {
             }
         })
     }
-}
-
-/// Sets of the pool's snapshots: a copy is a pointer.
-type SharedRanks = rpds::RedBlackTreeSetSync<Rank>;
-
-/// The first pending transaction of each sender, to be had from the best downwards: apart by the
-/// number of bits of the base fee at which the max fee begins to decide.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Heads(BTreeMap<u32, Alike>);
-
-/// Heads of which mostly the same fee decides.
-#[derive(Clone, Debug, Default)]
-struct Alike {
-    by_tip: SharedRanks,
-    by_max_fee: SharedRanks,
-}
-
-impl Heads {
-    /// Adds an entry.
-    pub(super) fn insert(&mut self, entry: &Entry) {
-        let alike = self.0.entry(bits(entry)).or_default();
-        alike.by_tip.insert_mut(Rank::by_tip(entry));
-        alike.by_max_fee.insert_mut(Rank::by_max_fee(entry));
-    }
-
-    /// Takes an entry out.
-    pub(super) fn remove(&mut self, entry: &Entry) {
-        let alike = self.0.entry(bits(entry)).or_default();
-        alike.by_tip.remove_mut(&Rank::by_tip(entry));
-        alike.by_max_fee.remove_mut(&Rank::by_max_fee(entry));
-        if alike.by_tip.is_empty() {
-            self.0.remove(&bits(entry));
-        }
-    }
-
-    /// Each that can pay the base fee once, the best first.
-    pub(super) fn best_first(&self, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
-        let all = self.0.iter();
-        let mut all: Vec<_> = all
-            .map(|(bits, alike)| alike.best_first(*bits, base_fee))
-            .collect();
-        let next = move || {
-            let best = (0..all.len()).max_by_key(|at| all[*at].peek().copied());
-            all[best?].next()
-        };
-        std::iter::from_fn(next).peekable()
-    }
-}
-
-impl Alike {
-    /// The same for these.
-    fn best_first(&self, bits: u32, base_fee: u64) -> Peekable<impl Iterator<Item = Ranked>> {
-        let is_by_tip = match bits.cmp(&bits_of(u128::from(base_fee))) {
-            Ordering::Greater => true,
-            Ordering::Less => false,
-            // Mixed: either will do, and the one that begins lower passes over fewer.
-            Ordering::Equal => {
-                let tip = self.by_tip.last().map(|rank| rank.term_of_tip(base_fee));
-                tip <= self.by_max_fee.last().map(Rank::term_of_max_fee)
-            }
-        };
-        let set = if is_by_tip {
-            &self.by_tip
-        } else {
-            &self.by_max_fee
-        };
-        let mut unmet = set.iter().rev().peekable();
-        let mut met = BinaryHeap::new();
-        let next = move || loop {
-            let term = |rank: &Rank, is_by_tip| {
-                if is_by_tip {
-                    rank.term_of_tip(base_fee)
-                } else {
-                    rank.term_of_max_fee()
-                }
-            };
-            let bound = unmet.peek().map(|rank| term(rank, is_by_tip));
-            if met.peek() >= bound.as_ref() {
-                return met.pop();
-            }
-            let rank = unmet.next()?;
-            let place = term(rank, is_by_tip).min(term(&rank.in_the_other_set(), !is_by_tip));
-            if place.price >= u128::from(base_fee) {
-                met.push(place);
-            }
-        };
-        std::iter::from_fn(next).peekable()
-    }
-}
-
-/// Bits of the base fee at which the max fee begins to decide.
-fn bits(entry: &Entry) -> u32 {
-    let (max_fee, tip) = (
-        entry.transaction.max_fee(),
-        entry.transaction.priority_fee(),
-    );
-    bits_of(max_fee.saturating_sub(tip))
-}
-
-fn bits_of(fee: u128) -> u32 {
-    u128::BITS.saturating_sub(fee.leading_zeros())
 }

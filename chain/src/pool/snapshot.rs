@@ -9,16 +9,17 @@ use alloy_primitives::{Address, U256};
 use rpds::RedBlackTreeMapSync;
 
 use super::{
-    Class, Departure, Entry, PoolContext, PoolError, PoolLimits, Source,
+    Class, Departure, Entry, PoolContext, PoolError, PoolLimits, Reason, Source,
     departures::Departures,
+    heads::Heads,
     queue::{Place, Queue},
-    rank::{Heads, Ranked},
+    rank::Ranked,
     room::Floor,
 };
 use crate::{
     execution::Account,
     hash::TxHash,
-    params::{POOL_ROOM_DIVISOR, TEMPLATE_CANDIDATES_MAX},
+    params::{POOL_ROOM_DIVISOR, TURNS_COUNTED_MAX},
     transaction::CheckedTransaction,
 };
 
@@ -78,7 +79,7 @@ pub enum Waiting {
         /// Their gas limits together.
         gas_ahead: u64,
     },
-    /// It may be mined, but more come before it than a template looks at.
+    /// It may be mined, but more come before it than are counted.
     #[error("{ahead} transactions and more are before it")]
     Later {
         /// At least so many.
@@ -187,10 +188,15 @@ impl PoolSnapshot {
         self.departures().find(|departure| departure.hash == *hash)
     }
 
-    /// Those that could be mined now, best price first, each sender's in nonce order.
+    /// Those that could be mined now, best price first, each sender's in nonce order: found one by
+    /// one, as they are asked for.
+    pub fn ready(&self, base_fee: u64) -> impl Iterator<Item = &CheckedTransaction> {
+        self.best_first(base_fee).map(|entry| &entry.transaction)
+    }
+
+    /// The first so many of them.
     pub fn candidates(&self, base_fee: u64, count_max: usize) -> Vec<CheckedTransaction> {
-        let chosen = self.best_first(base_fee).take(count_max);
-        chosen.map(|entry| entry.transaction.clone()).collect()
+        self.ready(base_fee).take(count_max).cloned().collect()
     }
 
     /// What keeps a transaction of the pool out of the next block, or how many are before it.
@@ -215,20 +221,20 @@ impl PoolSnapshot {
             return Some(Waiting::Behind { hash, nonce });
         }
         let mut gas_ahead = 0_u64;
-        let looked_at = self.best_first(base_fee).take(TEMPLATE_CANDIDATES_MAX);
+        let looked_at = self.best_first(base_fee).take(TURNS_COUNTED_MAX);
         for (ahead, other) in looked_at.enumerate() {
             if other.arrival == entry.arrival {
                 return Some(Waiting::Turn { ahead, gas_ahead });
             }
             gas_ahead = gas_ahead.saturating_add(other.transaction.gas_limit());
         }
-        let ahead = TEMPLATE_CANDIDATES_MAX;
+        let ahead = TURNS_COUNTED_MAX;
         Some(Waiting::Later { ahead })
     }
 
     /// Pending ones that can pay the base fee, each as soon as the one before it has been given.
     fn best_first(&self, base_fee: u64) -> impl Iterator<Item = &Entry> {
-        let mut heads = self.heads.best_first(base_fee);
+        let mut heads = self.heads.best_first(base_fee).peekable();
         let mut next: BinaryHeap<Next<'_>> = BinaryHeap::new();
         std::iter::from_fn(move || {
             let is_head = heads.peek() > next.peek().map(|next| &next.ranked);
@@ -253,14 +259,14 @@ impl PoolSnapshot {
         })
     }
 
-    /// A sender's queue with a transaction in it, and what that one replaces; room aside.
+    /// A sender's queue with a transaction in it, and which one left for it and why; room aside.
     pub(super) fn admit(
         &self,
         entry: Entry,
         account: Option<&Account>,
         context: &PoolContext,
         source: Source,
-    ) -> Result<(Queue, Option<Entry>), PoolError> {
+    ) -> Result<(Queue, Option<(Entry, Reason)>), PoolError> {
         let transaction = &entry.transaction;
         if self.by_hash.contains_key(&transaction.hash()) {
             return Err(PoolError::Known(transaction.hash()));
@@ -280,8 +286,8 @@ impl PoolSnapshot {
         let queue = self.senders.get(&transaction.sender());
         let mut queue = queue.map(|queue| Queue::clone(queue)).unwrap_or_default();
         queue.judge(account, entry.since_ms);
-        let replaced = queue.admit(entry, source)?;
-        Ok((queue, replaced))
+        let gone = queue.admit(entry, source)?;
+        Ok((queue, gone))
     }
 }
 
