@@ -96,6 +96,7 @@ mod node_partition;
 mod node_peers;
 mod node_pool;
 mod node_presync;
+mod node_reminders;
 mod node_reorgs;
 mod node_rules;
 mod node_store;

@@ -16,6 +16,7 @@ enum Message {
     Response { request: Request, bytes: Vec<u8> },
     Declined { request: Request },
     Block(Vec<u8>),
+    Transaction(Vec<u8>),
 }
 
 /// The network.
@@ -28,8 +29,12 @@ pub struct Net {
     tickets: BTreeMap<Ticket, (usize, Request)>,
     /// Requests sent, by sender and receiver.
     pub requests: Vec<(usize, usize, Request)>,
-    /// Blocks forwarded or announced over a link.
+    /// Blocks and transactions forwarded or announced over a link.
     pub gossiped: usize,
+    /// Transactions that each node has announced so far.
+    announced: Vec<usize>,
+    /// Whether gossiped transactions get lost.
+    pub loses_transactions: bool,
     delivered: u64,
     /// Who is connected with whom, the lower number first.
     links: BTreeSet<(usize, usize)>,
@@ -41,6 +46,8 @@ pub struct Net {
 impl Net {
     pub fn new(nodes: Vec<Shell>) -> Self {
         Self {
+            announced: vec![0; nodes.len()],
+            loses_transactions: false,
             nodes,
             silent: BTreeSet::new(),
             queue: VecDeque::new(),
@@ -114,6 +121,14 @@ impl Net {
         }
     }
 
+    /// A node dies, with all its links, and comes back from its store.
+    pub fn restart(&mut self, node: usize) {
+        self.cut(|a, b| a == node || b == node);
+        self.nodes[node] = self.nodes[node].restarted();
+        self.announced[node] = 0;
+        self.collect(node);
+    }
+
     /// Time passes for all, second by second.
     pub fn pass(&mut self, secs: u64) {
         for _ in 0..secs {
@@ -157,14 +172,20 @@ impl Net {
                 .push_back((node, to, Message::Declined { request }));
         }
         for block in out.blocks {
-            self.gossip(node, None, &block.to_block().encode());
+            let bytes = block.to_block().encode();
+            self.gossip(node, None, || Message::Block(bytes.clone()));
         }
+        for transaction in &out.transactions[self.announced[node]..] {
+            let bytes = transaction.bytes().to_vec();
+            self.gossip(node, None, || Message::Transaction(bytes.clone()));
+        }
+        self.announced[node] = out.transactions.len();
         let shell = &mut self.nodes[node];
         (shell.out.events, shell.out.disconnected) = (out.events, out.disconnected);
         (shell.out.transactions, shell.out.loads) = (out.transactions, out.loads);
     }
 
-    fn gossip(&mut self, node: usize, except: Option<usize>, bytes: &[u8]) {
+    fn gossip(&mut self, node: usize, except: Option<usize>, message: impl Fn() -> Message) {
         for to in 0..self.nodes.len() {
             if to != node && Some(to) != except && self.is_linked(node, to) {
                 let copies = match self.chaos {
@@ -173,8 +194,7 @@ impl Net {
                 };
                 self.gossiped += copies;
                 for _ in 0..copies {
-                    self.queue
-                        .push_back((node, to, Message::Block(bytes.to_vec())));
+                    self.queue.push_back((node, to, message()));
                 }
             }
         }
@@ -212,7 +232,18 @@ impl Net {
                     block,
                 };
                 if shell.input(input) == Verdict::Accept {
-                    self.gossip(to, Some(from), &bytes);
+                    self.gossip(to, Some(from), || Message::Block(bytes.clone()));
+                }
+            }
+            Message::Transaction(_) if self.loses_transactions => {}
+            Message::Transaction(bytes) => {
+                let transaction = CheckedTransaction::check(&bytes, shell.spec.chain_id).unwrap();
+                let input = Input::Transactions {
+                    from: peer,
+                    transactions: vec![transaction],
+                };
+                if shell.input(input) == Verdict::Accept {
+                    self.gossip(to, Some(from), || Message::Transaction(bytes.clone()));
                 }
             }
         }

@@ -10,6 +10,7 @@ mod bodies;
 mod headers;
 mod peers;
 mod pooled;
+mod reminders;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -35,6 +36,7 @@ use crate::{
     tree::{EntryId, Tree},
 };
 use bodies::{Ready, SideBodies};
+use reminders::Reminders;
 
 /// A full node's protocol state.
 pub struct Node<E: Execution> {
@@ -55,6 +57,7 @@ pub struct Node<E: Execution> {
     /// Blocks that gossip has not forwarded when they came.
     unannounced: BTreeSet<EntryId>,
     continue_asked: bool,
+    reminders: Reminders,
     salt: u64,
 }
 
@@ -128,6 +131,7 @@ impl<E: Execution> Node<E> {
             loading: BTreeSet::new(),
             unannounced: BTreeSet::new(),
             continue_asked: false,
+            reminders: Reminders::default(),
             salt: 0,
         })
     }

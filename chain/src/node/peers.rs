@@ -25,6 +25,7 @@ impl<E: Execution> Node<E> {
         }
         let request = Request::Status(self.status(step.now));
         step.effects.push(Effect::Send { to: peer, request });
+        self.reminders.connected(step.now, self.salt);
     }
 
     pub(super) fn disconnected(&mut self, peer: Peer, step: &mut Step<'_>) {
@@ -141,10 +142,12 @@ impl<E: Execution> Node<E> {
         step.effects.push(Effect::Serve { ticket, request });
     }
 
-    /// Time has passed: early blocks, time-outs, and a look at where the peers stand.
+    /// Time has passed: early blocks, time-outs, reminders, and a look at where the peers
+    /// stand.
     pub(super) fn tick(&mut self, step: &mut Step<'_>) {
         self.retry_early(step);
         self.pool.expire(step.now);
+        self.remind(step);
         let (due, late) = self.sync.tick(step.now);
         for peer in late {
             self.charge(Some(peer), Fault::Timeout, step);

@@ -48,6 +48,11 @@ impl Sync {
         true
     }
 
+    /// Whether there are no peers.
+    pub fn is_alone(&self) -> bool {
+        self.peers.is_empty()
+    }
+
     /// A peer is gone; what was asked of it may be asked of others.
     pub fn disconnected(&mut self, peer: Peer) {
         self.peers.remove(&peer);
