@@ -10,5 +10,7 @@ mod laws;
 mod rules;
 #[path = "state/support.rs"]
 mod support;
+#[path = "state/templates.rs"]
+mod templates;
 #[path = "state/tree.rs"]
 mod tree;

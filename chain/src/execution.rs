@@ -151,12 +151,13 @@ pub trait Execution {
     ) -> Result<Executed<Self::State>, TransactionFault>;
 
     /// Executes those candidates that can be executed, in order, skipping others, while gas and
-    /// `body_bytes_max` last; also returns which were taken, by index.
-    fn select(
+    /// `body_bytes_max` last; also returns which were taken, by index. Asks for no more candidates
+    /// when the block is full, or when `TEMPLATE_MISSES_MAX` of them were skipped.
+    fn select<'a>(
         &self,
         parent: &Self::State,
         env: &BlockEnv<'_>,
-        candidates: &[CheckedTransaction],
+        candidates: impl IntoIterator<Item = &'a CheckedTransaction>,
         body_bytes_max: u32,
     ) -> (Executed<Self::State>, Vec<usize>);
 

@@ -1,7 +1,8 @@
 //! Block templates: the next block, filled from the pool and ready for the search.
 //!
-//! Built off the core thread from a snapshot: the parent, its state, the candidates. A template
-//! that meets its target is a valid block. Called by shells.
+//! Built off the core thread from a snapshot: the parent, its state, the candidates. Those are asked
+//! for one by one until the block is full, whatever its limits are. A template that meets its target
+//! is a valid block. Called by shells.
 
 use alloy_primitives::Address;
 
@@ -39,12 +40,12 @@ pub struct TemplateOptions {
 
 /// Builds the best block on `parent` from the candidates; `None` if the chain cannot go on
 /// (its work or its time is at the end of its range).
-pub fn build<E: Execution>(
+pub fn build<'a, E: Execution>(
     spec: &ChainSpec,
     execution: &E,
     parent: &TemplateParent,
     state: &E::State,
-    candidates: &[CheckedTransaction],
+    candidates: impl IntoIterator<Item = &'a CheckedTransaction>,
     block_hash: &dyn Fn(u64) -> Option<BlockHash>,
     options: &TemplateOptions,
 ) -> Option<Block> {
@@ -56,13 +57,13 @@ pub fn build<E: Execution>(
     header.extension.extra_data = options.extra_data;
     let env = env(spec, &header, block_hash);
     let bytes_max = spec.at(env.height).block_bytes_max;
+    let mut tried = Vec::new();
+    let candidates = candidates
+        .into_iter()
+        .inspect(|candidate| tried.push(*candidate));
     let (executed, taken) = execution.select(state, &env, candidates, bytes_max);
-    let body = Body(
-        taken
-            .iter()
-            .map(|index| candidates[*index].bytes().to_vec())
-            .collect(),
-    );
+    let taken = taken.iter().map(|index| tried[*index].bytes().to_vec());
+    let body = Body(taken.collect());
     let extension = &mut header.extension;
     extension.state_root = executed.state_root;
     extension.transactions_root = merkle::root(&body.0);

@@ -11,7 +11,9 @@ mod environment;
 use alloy_primitives::Address;
 use chain::{
     Account, BlockEnv, ChainSpec, ChangeSet, CheckedTransaction, Executed, Execution, Log, Receipt,
-    Root, execution::TransactionFault, params::SPEC_GAS_LIMIT_MIN,
+    Root,
+    execution::TransactionFault,
+    params::{SPEC_GAS_LIMIT_MIN, TEMPLATE_MISSES_MAX},
 };
 use revm::{
     DatabaseCommit, ExecuteEvm, MainBuilder, MainnetEvm, context::result::ExecutionResult,
@@ -77,11 +79,11 @@ impl Execution for Evm {
         Ok(run.finish())
     }
 
-    fn select(
+    fn select<'a>(
         &self,
         parent: &State,
         env: &BlockEnv<'_>,
-        candidates: &[CheckedTransaction],
+        candidates: impl IntoIterator<Item = &'a CheckedTransaction>,
         body_bytes_max: u32,
     ) -> (Executed<State>, Vec<usize>) {
         let mut run = Run::new(parent, env);
@@ -90,15 +92,19 @@ impl Execution for Evm {
         let mut bytes_left = usize::try_from(body_bytes_max)
             .unwrap_or(usize::MAX)
             .saturating_sub(8);
-        for (index, candidate) in candidates.iter().enumerate() {
-            if run.gas_left() < SPEC_GAS_LIMIT_MIN {
-                break;
-            }
+        let mut misses = 0;
+        for (index, candidate) in candidates.into_iter().enumerate() {
             let bytes = 8 + candidate.bytes().len();
+            let has_room = bytes <= bytes_left && candidate.gas_limit() <= run.gas_left();
             // What follows a skipped one of the same sender fails by its nonce.
-            if bytes <= bytes_left && run.execute(candidate).is_ok() {
+            if has_room && run.execute(candidate).is_ok() {
                 bytes_left -= bytes;
                 taken.push(index);
+            } else {
+                misses += 1;
+            }
+            if run.gas_left() < SPEC_GAS_LIMIT_MIN || misses == TEMPLATE_MISSES_MAX {
+                break;
             }
         }
         (run.finish(), taken)

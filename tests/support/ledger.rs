@@ -211,16 +211,16 @@ impl Execution for Ledger {
         Ok(draft.finish())
     }
 
-    fn select(
+    fn select<'a>(
         &self,
         parent: &Accounts,
         env: &BlockEnv<'_>,
-        candidates: &[CheckedTransaction],
+        candidates: impl IntoIterator<Item = &'a CheckedTransaction>,
         body_bytes_max: u32,
     ) -> (Executed<Accounts>, Vec<usize>) {
         let mut draft = draft(parent, env);
         let (mut taken, mut bytes) = (Vec::new(), 8);
-        for (index, tx) in candidates.iter().enumerate() {
+        for (index, tx) in candidates.into_iter().enumerate() {
             let size = 8 + tx.bytes().len();
             if bytes + size <= body_bytes_max as usize && draft.transfer(tx).is_ok() {
                 bytes += size;

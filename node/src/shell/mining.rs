@@ -15,7 +15,6 @@ use std::{
 
 use chain::{
     Address, Block, BlockId, CheckedBlock, Header, Input,
-    params::TEMPLATE_CANDIDATES_MAX,
     template::{self, TemplateOptions},
 };
 use miner::{Job, Miner, Outcome};
@@ -179,7 +178,6 @@ impl Site {
     fn template(&self, view: &View) -> Option<Block> {
         let api = &view.api;
         let base_fee = chain::rules::next_base_fee(&api.spec, &view.parent.numbers);
-        let candidates = api.pool.candidates(base_fee, TEMPLATE_CANDIDATES_MAX);
         let block_hash = |height| api.reader.canonical(height).ok().flatten();
         let (spec, evm, parent) = (&api.spec, Evm::new(), &view.parent);
         template::build(
@@ -187,7 +185,7 @@ impl Site {
             &evm,
             parent,
             &api.state,
-            &candidates,
+            api.pool.ready(base_fee),
             &block_hash,
             &self.options(self.clock.now().unix_secs),
         )
