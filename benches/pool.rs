@@ -22,7 +22,7 @@ use std::{
 use alloy_consensus::{TxEip1559, TxLegacy, TypedTransaction};
 use chain::{
     Account, Address, CheckedTransaction, Time, U256,
-    params::{POOL_COUNT_MAX, TEMPLATE_CANDIDATES_MAX},
+    params::POOL_COUNT_MAX,
     pool::{Pool, PoolContext, Source},
 };
 use support::builder::{GWEI, LGN, Wallet};
@@ -37,6 +37,8 @@ const CONTEXT: PoolContext = PoolContext {
     },
 };
 const RUNS: usize = 7;
+/// Transfers that fill a block of 30,000,000 gas, and of 300,000,000.
+const BLOCKS: [usize; 2] = [1_428, 14_285];
 
 /// How the transactions of a bench are spread.
 #[derive(Clone, Copy)]
@@ -207,12 +209,16 @@ fn admissions(all: &[CheckedTransaction]) {
 
 fn selections(name: &str, all: &[CheckedTransaction]) {
     let pool = filled(all);
-    let (base_fee, count) = (CONTEXT.base_fee, TEMPLATE_CANDIDATES_MAX);
-    let select = median(
-        || pool.snapshot(),
-        |snapshot| assert_eq!(black_box(snapshot.candidates(base_fee, count)).len(), count),
-    );
-    show(&format!("selection of {count}, {name}"), select, 1);
+    for count in BLOCKS {
+        let select = median(
+            || pool.snapshot(),
+            |snapshot| {
+                let chosen = snapshot.ready(CONTEXT.base_fee).take(count);
+                assert_eq!(black_box(chosen.count()), count);
+            },
+        );
+        show(&format!("selection of {count}, {name}"), select, count);
+    }
 }
 
 fn head_moves(all: &[CheckedTransaction]) {

@@ -9,6 +9,7 @@ mod devnet;
 mod events;
 mod faults;
 mod harness;
+mod honest;
 mod hostile;
 mod join;
 mod money;

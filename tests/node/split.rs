@@ -31,15 +31,15 @@ fn rounds() -> u32 {
 
 /// A devnet of constant difficulty whose nodes mine little by themselves: most of their blocks are
 /// ordered.
-struct Net {
+pub struct Net {
     devnet: Devnet,
-    directory: PathBuf,
+    pub directory: PathBuf,
     nodes: u32,
     _world: World,
 }
 
 impl Net {
-    fn start(nodes: u32) -> Self {
+    pub fn start(nodes: u32) -> Self {
         let world = World::new();
         let directory = world.path("devnet");
         fs::create_dir_all(&directory).unwrap();
@@ -63,19 +63,19 @@ impl Net {
     }
 
     /// Runs `lignum dev` to its end.
-    fn dev(&self, arguments: &[&str]) -> String {
+    pub fn dev(&self, arguments: &[&str]) -> String {
         let place = self.directory.to_str().unwrap();
         let output = lignum(&[&["dev", "--datadir", place], arguments].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     }
 
-    fn url(&self, node: u32) -> String {
+    pub fn url(&self, node: u32) -> String {
         let endpoints = endpoints(&self.directory, node).expect("the node runs");
         endpoints["http"].as_str().unwrap().to_owned()
     }
 
-    fn ask(&self, node: u32, path: &str) -> Option<Value> {
+    pub fn ask(&self, node: u32, path: &str) -> Option<Value> {
         let endpoints = endpoints(&self.directory, node)?;
         let (status, value) = get(endpoints["http"].as_str()?, path)?;
         (status == 200).then_some(value)
@@ -91,14 +91,14 @@ impl Net {
         Some(block["hash"].clone())
     }
 
-    fn wait_for_peers(&self, node: u32, count: u32) {
+    pub fn wait_for_peers(&self, node: u32, count: u32) {
         wait_for(&format!("{count} peers of node {node}"), || {
             status(&self.directory, node).is_some_and(|status| status["peers"] == count)
         });
     }
 
     /// Waits until all nodes know each other and have one head.
-    fn wait_until_whole(&self) {
+    pub fn wait_until_whole(&self) {
         self.all()
             .for_each(|node| self.wait_for_peers(node, self.nodes - 1));
         wait_for("one head", || {
@@ -127,7 +127,7 @@ impl Net {
     }
 
     /// Blocks at once, made by one node.
-    fn mine(&self, node: u32, blocks: u64) {
+    pub fn mine(&self, node: u32, blocks: u64) {
         let directory = self.directory.join(format!("node-{node}"));
         let body = json!({ "blocks": blocks });
         let (status, made) = order(&self.url(node), &directory, "mine", &body);
@@ -135,7 +135,7 @@ impl Net {
     }
 
     /// Mines on one node until its chain is longer than another's.
-    fn overtake(&self, node: u32, other: u32, by: u64) {
+    pub fn overtake(&self, node: u32, other: u32, by: u64) {
         let height = |node| self.head(node).unwrap().0;
         let wanted = height(other) + by;
         self.mine(node, wanted.saturating_sub(height(node)).max(1));
@@ -153,7 +153,7 @@ impl Net {
     }
 
     /// The block that a node has a transaction in.
-    fn block_of(&self, node: u32, hash: &str) -> Option<String> {
+    pub fn block_of(&self, node: u32, hash: &str) -> Option<String> {
         let found = self.ask(node, &format!("/v1/transactions/{hash}"))?;
         found["block"]["hash"].as_str().map(str::to_owned)
     }
