@@ -76,6 +76,8 @@
 //! | mined ones are said to be cut off | `node_pool::m7_pool_of_a_node` |
 //! | departed ones stay in the journal; undone ones do not come into it | `node_pool::m7_templates_are_valid`; `the_journal_of_the_pool` |
 //! | a later batch does not undo the journal of an earlier one | `node_pool::the_journal_in_merged_batches` alone; survived until it was written |
+//! | the missing nonce finds no place | `pool::m3_a_gap_can_always_be_closed`, and the model of a crowded sender |
+//! | every peer that comes begins a pass | `node_reminders::r1_reminders_are_bounded` |
 //! | what comes from the journal must be covered anew | `node_pool::m7_templates_are_valid`, which found that very mistake |
 //!
 //! Not caught by the model, which had it too: the floor was once set by what a sheltered tail promised.
