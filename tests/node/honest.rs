@@ -92,7 +92,7 @@ impl World {
         let url = self.net.url(node);
         let address = url.trim_start_matches("http://");
         let (status, answer) = post(address, "/v1/transactions", "text/plain", &raw);
-        assert!(status == 202 || status == 422, "{status}: {answer}");
+        assert!([202, 409, 422].contains(&status), "{status}: {answer}");
         (status == 202).then(|| answer["hash"].as_str().unwrap().to_owned())
     }
 
