@@ -167,9 +167,10 @@ pub const REMINDER_ROUND_MS: u64 = 1_000;
 pub const REMINDED_COUNT: usize = 32;
 /// Their bytes, at least one transaction: each of our peers is sent as much.
 pub const REMINDED_BYTES: usize = 256 * 1024;
-/// Candidates that a template passes over because they do not fit. In a block with room left, those
-/// who want it to stay empty must outbid all others with as many, and pay for those that do fit.
-pub const TEMPLATE_MISSES_MAX: usize = 10_000;
+/// Candidates that a template passes over because they do not fit: each takes about a microsecond of
+/// the ten milliseconds that a template may take. Who wants the rest of a block to stay empty must
+/// outbid all others with as many that ask for more gas than is left, and pay for those that do fit.
+pub const TEMPLATE_MISSES_MAX: usize = 3_000;
 /// Transactions counted before one of which somebody asks when its turn comes: the answer's cost.
 pub const TURNS_COUNTED_MAX: usize = 3_000;
 
