@@ -61,17 +61,23 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .expect("the path of a lignum binary as the argument");
-        let endpoints = directory.join("node/endpoints.json");
+        let mut node = Self {
+            child,
+            directory,
+            http: String::new(),
+        };
+        node.http = node.wait();
+        node
+    }
+
+    /// Its address, as soon as it answers.
+    fn wait(&self) -> String {
+        let endpoints = self.directory.join("node/endpoints.json");
         for _ in 0..1_000 {
             let text = fs::read_to_string(&endpoints).unwrap_or_default();
             if let Ok(found) = serde_json::from_str::<Value>(&text) {
                 let http = found["http"].as_str().unwrap();
-                let http = http.trim_start_matches("http://").to_owned();
-                return Self {
-                    child,
-                    directory,
-                    http,
-                };
+                return http.trim_start_matches("http://").to_owned();
             }
             thread::sleep(Duration::from_millis(10));
         }
