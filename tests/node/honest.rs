@@ -163,12 +163,8 @@ impl World {
     fn standing(&self, sent: &Sent) -> (u16, Value) {
         let path = format!("/v1/transactions/{}/status", sent.hash);
         let answer = || {
-            get(
-                &endpoints(&self.net.directory, sent.home)?["http"]
-                    .as_str()?
-                    .to_owned(),
-                &path,
-            )
+            let endpoints = endpoints(&self.net.directory, sent.home)?;
+            get(endpoints["http"].as_str()?, &path)
         };
         wait_for("an answer", || answer().is_some());
         answer().expect("it has just answered")
