@@ -34,6 +34,8 @@ struct Sent {
     home: u32,
     /// Why it left, once that was told.
     told: Option<String>,
+    /// That node was killed since, and may have forgotten why it left.
+    is_forgettable: bool,
 }
 
 struct World {
@@ -73,8 +75,15 @@ impl World {
         self.random % below
     }
 
-    /// Sends a transfer of one of the dev accounts; its hash if it was accepted.
-    fn submit(&self, who: u32, node: u32, nonce: u64, value: u128, tip: u128) -> Option<String> {
+    /// Sends a transfer of one of the dev accounts; its hash, or with what status it was refused.
+    fn submit(
+        &self,
+        who: u32,
+        node: u32,
+        nonce: u64,
+        value: u128,
+        tip: u128,
+    ) -> Result<String, u16> {
         let raw = sign_transfer(
             &wallet::dev_key(who),
             &Transfer {
@@ -92,24 +101,31 @@ impl World {
         let url = self.net.url(node);
         let address = url.trim_start_matches("http://");
         let (status, answer) = post(address, "/v1/transactions", "text/plain", &raw);
-        assert!([202, 409, 422].contains(&status), "{status}: {answer}");
-        (status == 202).then(|| answer["hash"].as_str().unwrap().to_owned())
+        match status {
+            202 => Ok(answer["hash"].as_str().unwrap().to_owned()),
+            409 | 422 => Err(status),
+            _ => panic!("{status}: {answer}"),
+        }
     }
 
     /// The honest sender offers something for a nonce, to one of the first two nodes.
     fn offer(&mut self, nonce: u64, value: u128) {
         let home = 1 + u32::try_from(self.draw(2)).unwrap();
         let tip = self.tips.get(&nonce).map_or(GWEI, |tip| tip * 6 / 5);
-        if let Some(hash) = self.submit(0, home, nonce, value, tip) {
-            self.tips.insert(nonce, tip);
-            self.next[0] = self.next[0].max(nonce + 1);
-            let told = None;
-            self.sent.push(Sent {
-                hash,
-                nonce,
-                home,
-                told,
-            });
+        match self.submit(0, home, nonce, value, tip) {
+            Ok(hash) => {
+                self.tips.insert(nonce, tip);
+                self.next[0] = self.next[0].max(nonce + 1);
+                let sent = Sent {
+                    hash,
+                    nonce,
+                    home,
+                    told: None,
+                    is_forgettable: false,
+                };
+                self.sent.push(sent);
+            }
+            Err(status) => assert_eq!(status, 422, "only the rival sends the same twice"),
         }
     }
 
@@ -128,7 +144,7 @@ impl World {
     fn flood(&mut self) {
         let first = self.next[1];
         for nonce in (first..first + FLOOD).chain(first..first + 4) {
-            if self.submit(1, NODES, nonce, 1, 2 * GWEI).is_some() {
+            if self.submit(1, NODES, nonce, 1, 2 * GWEI).is_ok() {
                 self.next[1] = nonce + 1;
             }
         }
@@ -138,6 +154,9 @@ impl World {
         self.check();
         let killed = pid(&self.net.directory, node);
         signal(killed, "KILL");
+        for sent in self.sent.iter_mut().filter(|sent| sent.home == node) {
+            sent.is_forgettable = true;
+        }
         wait_for("the node started again", || {
             endpoints(&self.net.directory, node).is_some_and(|found| found["pid"] != killed)
         });
@@ -197,7 +216,7 @@ impl World {
                     self.sent[at].told = Some(code);
                 }
                 // A node that was killed has forgotten what it told before, or could have.
-                (404, _) if sent.told.is_some() || !is_alone => {}
+                (404, _) if sent.is_forgettable && (sent.told.is_some() || !is_alone) => {}
                 _ => panic!("{} of nonce {}: {status} {standing}", sent.hash, sent.nonce),
             }
         }
