@@ -12,7 +12,7 @@ use chain::{
 use super::ledger::Ledger;
 
 /// What left a node, by kind, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     pub sent: Vec<(Peer, Request)>,
     pub served: Vec<(Ticket, Request)>,
@@ -26,6 +26,7 @@ pub struct Outbox {
 }
 
 /// A node and its world.
+#[derive(Clone)]
 pub struct Shell {
     pub spec: Arc<ChainSpec>,
     pub ledger: Ledger,

@@ -12,7 +12,7 @@ mod peers;
 mod pooled;
 mod reminders;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use alloy_primitives::U256;
 
@@ -38,7 +38,8 @@ use crate::{
 use bodies::{Ready, SideBodies};
 use reminders::Reminders;
 
-/// A full node's protocol state.
+/// A full node's protocol state. A clone shares what is immutable and goes on by itself.
+#[derive(Clone)]
 pub struct Node<E: Execution> {
     spec: Arc<ChainSpec>,
     execution: E,
@@ -75,6 +76,26 @@ struct Step<'a> {
     db: &'a dyn Reader,
     batch: Batch,
     effects: Vec<Effect>,
+}
+
+/// All that later steps depend on, without what never changes: the spec, the execution, the salt.
+/// Two nodes of one network that print the same take equal steps.
+impl<E: Execution<State: fmt::Debug>> fmt::Debug for Node<E> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Node")
+            .field("forest", &self.forest)
+            .field("states", &self.states)
+            .field("pool", &self.pool)
+            .field("sync", &self.sync)
+            .field("orphans", &self.orphans)
+            .field("early", &self.early)
+            .field("ready", &self.ready)
+            .field("side", &self.side)
+            .field("loading", &self.loading)
+            .field("unannounced", &self.unannounced)
+            .field("continue_asked", &self.continue_asked)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<E: Execution> Node<E> {
