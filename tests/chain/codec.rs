@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use alloy_consensus::{TxEip2930, TxLegacy};
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{U256, hex};
 use chain::{
     Account, Address, Bits, Block, BlockHash, BlockId, Body, ChangeSet, CheckedTransaction,
@@ -44,7 +46,7 @@ where
 }
 
 /// All of them, by name.
-pub const DECODERS: [(&str, Reencode); 12] = [
+pub const DECODERS: [(&str, Reencode); 20] = [
     ("header", |bytes| {
         Header::decode(bytes).ok().map(|it| it.encode())
     }),
@@ -76,6 +78,17 @@ pub const DECODERS: [(&str, Reencode); 12] = [
     ("receipts", stored::<Vec<Receipt>>),
     ("place", stored::<TransactionPlace>),
     ("account", stored::<Account>),
+    ("account change", stored::<AccountChange>),
+    ("slot change", stored::<SlotChange>),
+    ("code", stored::<CodeAdded>),
+    ("log", stored::<Log>),
+    ("block id", stored::<BlockId>),
+    ("status", stored::<Status>),
+    ("hashes", stored::<(BlockHash, TxHash, Root)>),
+    ("PoW header", |bytes| {
+        let bytes: &[u8; 80] = bytes.try_into().ok()?;
+        Some(PowHeader::decode(bytes).encode().to_vec())
+    }),
 ];
 
 fn decoder(name: &str) -> Reencode {
@@ -297,6 +310,46 @@ proptest! {
         for account in changes.accounts.iter().filter_map(|change| change.old.as_ref()) {
             mutants("account", &codec::encode(account), &flips, &tail);
         }
+        equal(codec::decode(&codec::encode(&changes)), &changes);
+        equal(codec::decode(&codec::encode(&receipts)), &receipts);
+        equal(codec::decode(&codec::encode(&place)), &place);
+    }
+
+    /// What stands in messages and stored values, each by itself.
+    #[test]
+    fn parts(changes in change_set(), receipts in receipts(), status in status(), header in header(), hashes: [[u8; 32]; 3], height: u64, flips: [u32; 24], tail in vec(any::<u8>(), 0..9)) {
+        for change in &changes.accounts {
+            mutants("account change", &codec::encode(change), &flips, &tail);
+        }
+        for change in &changes.slots {
+            mutants("slot change", &codec::encode(change), &flips, &tail);
+        }
+        for code in &changes.codes {
+            mutants("code", &codec::encode(code), &flips, &tail);
+        }
+        for log in receipts.iter().flat_map(|receipt| &receipt.logs) {
+            mutants("log", &codec::encode(log), &flips, &tail);
+        }
+        let hashes = (BlockHash(hashes[0]), TxHash(hashes[1]), Root(hashes[2]));
+        mutants("hashes", &codec::encode(&hashes), &flips, &tail);
+        let id = BlockId { height, hash: hashes.0 };
+        mutants("block id", &codec::encode(&id), &flips, &tail);
+        mutants("status", &codec::encode(&status), &flips, &tail);
+        mutants("PoW header", &header.pow.encode(), &flips, &tail);
+    }
+
+    /// Rule T1: the older types too, with and without what they may lack.
+    #[test]
+    fn t1_older_transactions(nonce: u64, wei: u64, gas_limit: u64, fee: u64, data in vec(any::<u8>(), 0..40), keys in vec(any::<[u8; 32]>(), 0..3), flips: [u32; 24], tail in vec(any::<u8>(), 0..9)) {
+        let wallet = Wallet::new(1);
+        let (value, gas_price, to) = (U256::from(wei), u128::from(fee), wallet.address.into());
+        let legacy = TxLegacy { chain_id: Some(1338), nonce, gas_price, gas_limit, to, value, input: data.clone().into() };
+        mutants("transaction", &wallet.sign_bytes(legacy), &flips, &tail);
+        let storage_keys = keys.into_iter().map(Into::into).collect();
+        let item = AccessListItem { address: wallet.address, storage_keys };
+        let access_list = AccessList(vec![item]);
+        let listed = TxEip2930 { chain_id: 1338, nonce, gas_price, gas_limit, to, value, access_list, input: data.into() };
+        mutants("transaction", &wallet.sign_bytes(listed), &flips, &tail);
     }
 
     /// Rule T1; C15: a mutant of a signed transaction is refused, or it is another one with another

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
 use chain::{
-    Bits, BlockHash, CheckedBlock, CheckedHeader, Rank, Stage,
+    Address, Bits, BlockHash, CheckedBlock, CheckedHeader, Execution, Rank, Root, Stage,
     difficulty::{Anchor, forgiven, next_bits},
     forest::{Forest, Insert, Origin},
 };
@@ -15,7 +15,8 @@ use proptest::{
 };
 
 use crate::support::{
-    builder::{Builder, Plan, hash, regtest},
+    builder::{Builder, LGN, Plan, Wallet, hash, regtest},
+    ledger::Accounts,
     shell::Shell,
 };
 
@@ -154,6 +155,34 @@ fn build(shape: &Shape, builder: &mut Builder) -> Vec<CheckedBlock> {
     blocks
 }
 
+/// The same with a few transfers in each block, from wallets that go on where the branch stands.
+fn build_paying(
+    shape: &Shape,
+    paying: &[u64],
+    wallets: &[Wallet],
+    builder: &mut Builder,
+) -> Vec<CheckedBlock> {
+    let mut blocks: Vec<CheckedBlock> = Vec::new();
+    for (at, parent) in shape.parents.iter().enumerate() {
+        let parent = parent
+            .checked_sub(1)
+            .map_or(builder.genesis, |at| hash(&blocks[at]));
+        let wallet = &wallets[at % wallets.len()];
+        let nonce = builder.state(&parent)[&wallet.address].nonce;
+        let pay = |nonce| wallet.pay(nonce, Address::repeat_byte(at as u8), LGN);
+        let transactions: Vec<_> = (nonce..nonce + paying[at]).map(pay).collect();
+        let broken = u8::from(shape.broken[at]);
+        let alter = |block: &mut chain::Block| block.header.extension.state_root.0[9] ^= broken;
+        let plan = Plan {
+            transactions: &transactions,
+            alter: &alter,
+            ..Plan::default()
+        };
+        blocks.push(builder.plan(parent, &plan));
+    }
+    blocks
+}
+
 /// The naive model: every chain from genesis of blocks held, cut at the first broken one; the best
 /// end of all. Forty lines with no tree, no stages and no order.
 fn naive_head(builder: &Builder, held: &[(&CheckedBlock, bool)]) -> BlockHash {
@@ -237,6 +266,59 @@ proptest! {
         }
     }
 
+    /// Toychain's bfExtendC and bfExtendI for whole nodes: whatever the order in which gossip brings
+    /// valid blocks, orphans too, and however often, the node has the same tree, tips, wishes, head
+    /// and state, and no orphan is left.
+    #[test]
+    fn node_insertion_commutes(shape in shapes(14), keys in vec(any::<u32>(), 14)) {
+        let mut builder = Builder::new(regtest(&[]));
+        let sound = Shape { broken: vec![false; shape.broken.len()], ..shape.clone() };
+        let blocks = build(&sound, &mut builder);
+        let mut other: Vec<usize> = (0..blocks.len()).collect();
+        other.sort_by_key(|index| keys[*index]);
+        let mut seen = Vec::new();
+        for order in [&shape.order, &other] {
+            let mut shell = Shell::new(&builder.spec);
+            for index in order {
+                shell.gossip(1, &blocks[*index]);
+            }
+            let once = whole(&shell);
+            for index in order.iter().rev() {
+                shell.gossip(2, &blocks[*index]);
+            }
+            prop_assert_eq!(&once, &whole(&shell), "idempotent");
+            prop_assert!(shell.node.orphans().is_empty());
+            seen.push(once);
+        }
+        prop_assert_eq!(&seen[0], &seen[1]);
+    }
+
+    /// Rule S2: after any blocks in any order, reorgs and failed ones among them, the wei of all
+    /// accounts are those of the genesis block and the rewards, less the base fees burnt, of the
+    /// best chain alone.
+    #[test]
+    fn supply(shape in shapes(10), paying in vec(0_u64..3, 10)) {
+        let wallets = [Wallet::new(1), Wallet::new(2)];
+        let mut builder = Builder::new(regtest(&[&wallets[0], &wallets[1]]));
+        let blocks = build_paying(&shape, &paying, &wallets, &mut builder);
+        let mut shell = Shell::new(&builder.spec);
+        for index in &shape.order {
+            shell.gossip(1, &blocks[*index]);
+            let wei = |accounts: &Accounts| -> u128 {
+                accounts.values().map(|account| account.balance).sum()
+            };
+            let (mut at, mut want) = (shell.head(), wei(builder.state(&builder.genesis)));
+            while at != builder.genesis {
+                let header = builder.header(&at);
+                let extension = &header.extension;
+                want += builder.spec.reward(extension.height);
+                want -= u128::from(extension.base_fee) * u128::from(extension.gas_used);
+                at = header.pow.parent;
+            }
+            prop_assert_eq!(wei(shell.node.head_state()), want);
+        }
+    }
+
     /// Rule F2, Toychain's bfExtendC: insertion into the forest commutes and is idempotent. Two
     /// orders that keep parents first give the same tree, tips, best header and wishes.
     #[test]
@@ -275,6 +357,13 @@ fn offer(forest: &mut Forest, builder: &Builder, header: &CheckedHeader) -> Inse
         u64::from(u32::MAX),
         Origin::Solicited,
     )
+}
+
+/// All that may be seen of a node but the order of arrival.
+fn whole(shell: &Shell) -> (Picture, BlockHash, Root) {
+    let state = shell.node.head_state();
+    let root = shell.ledger.root(state);
+    (picture(shell.node.forest()), shell.head(), root)
 }
 
 type Picture = (usize, Vec<BlockHash>, BlockHash, BTreeSet<BlockHash>);

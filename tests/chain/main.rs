@@ -98,6 +98,7 @@ mod node_partition;
 mod node_peers;
 mod node_pool;
 mod node_presync;
+mod node_relay;
 mod node_reminders;
 mod node_reorgs;
 mod node_rules;

@@ -276,18 +276,6 @@ fn f2_a_withheld_body_holds_up_nobody() {
     shell.assert_head_is_best_held();
 }
 
-/// A block whose header came first by sync is forwarded like any other.
-#[test]
-fn a_gossiped_block_of_a_known_header_is_forwarded() {
-    let (mut builder, mut shell) = world();
-    let block = builder.mine(builder.genesis);
-    shell.connect(1);
-    shell.headers(1, std::slice::from_ref(&block));
-    assert_eq!(shell.gossip(2, &block), Verdict::Accept);
-    assert_eq!(shell.gossip(3, &block), Verdict::Ignore, "once");
-    assert_eq!(shell.head(), hash(&block));
-}
-
 /// Gossip forwards blocks down to six head blocks' work below the head, and no older ones.
 #[test]
 fn relay_depth() {

@@ -9,7 +9,8 @@ use chain::{
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy, TestCaseError, prop_assert_eq, prop_oneof, proptest},
-    test_runner::Config,
+    strategy::ValueTree,
+    test_runner::{Config, TestRunner},
 };
 
 use crate::{
@@ -47,6 +48,15 @@ enum Op {
     Undone,
     Passed {
         secs: u64,
+    },
+    /// What is here comes again.
+    Again {
+        sender: usize,
+        ahead: u64,
+    },
+    /// A nonce that is used already.
+    Stale {
+        sender: usize,
     },
     /// A user sends what may be here already.
     Durable {
@@ -95,8 +105,11 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let passed = passed.prop_map(|secs| Op::Passed { secs });
     let durable = (0_usize..4, 0_u64..3).prop_map(|(sender, ahead)| Op::Durable { sender, ahead });
     let undone = Just(Op::Undone);
+    let again = (0_usize..4, 0_u64..3).prop_map(|(sender, ahead)| Op::Again { sender, ahead });
+    let stale = (0_usize..4).prop_map(|sender| Op::Stale { sender });
     let op = prop_oneof![
-        14 => insert, 2 => mined, 1 => changed, 1 => undone, 1 => passed, 1 => durable,
+        14 => insert, 2 => mined, 1 => changed, 1 => undone, 1 => passed, 1 => durable, 1 => again,
+        1 => stale,
     ];
     vec(op, 1..60)
 }
@@ -139,6 +152,8 @@ struct World {
     pool: Pool,
     model: Model,
     journal: BTreeSet<TxHash>,
+    /// How often each answer was given, by its name.
+    answers: BTreeMap<String, u32>,
     /// What the latest blocks took, and the accounts before.
     blocks: Vec<(Vec<CheckedTransaction>, BTreeMap<Address, Account>)>,
 }
@@ -154,6 +169,7 @@ impl World {
             model: Model::new(limits, accounts.collect(), CONTEXT),
             wallets,
             journal: BTreeSet::new(),
+            answers: BTreeMap::new(),
             blocks: Vec::new(),
         }
     }
@@ -166,6 +182,8 @@ impl World {
         if got.is_ok() && source == Source::Journal {
             self.journal.insert(tx.hash());
         }
+        let answer = got.as_ref().map_or_else(kind, |()| "Taken".to_owned());
+        *self.answers.entry(answer).or_insert(0) += 1;
         prop_assert_eq!(got, self.model.insert(tx, source));
         Ok(())
     }
@@ -232,18 +250,36 @@ impl World {
                 self.pool.expire(self.model.context.now);
                 self.model.expire();
             }
+            Op::Again { sender, ahead } => {
+                if let Some(at) = self.place(sender, ahead) {
+                    let tx = self.model.list[at].tx.clone();
+                    self.insert(&tx, Source::Peer)?;
+                }
+            }
+            Op::Stale { sender } => {
+                let wallet = &self.wallets[sender];
+                if let Some(used) = self.model.accounts[&wallet.address].nonce.checked_sub(1) {
+                    let tx = wallet.pay(used, Address::ZERO, 0);
+                    self.insert(&tx, Source::User)?;
+                }
+            }
             Op::Durable { sender, ahead } => {
-                let address = self.wallets[sender].address;
-                let nonce = self.model.accounts[&address].nonce + ahead;
-                let is_it =
-                    |item: &&mut Item| item.tx.sender() == address && item.tx.nonce() == nonce;
-                if let Some(item) = self.model.list.iter_mut().find(is_it) {
+                if let Some(at) = self.place(sender, ahead) {
+                    let item = &mut self.model.list[at];
                     item.is_durable = true;
                     self.pool.make_durable(&item.tx.hash());
                 }
             }
         }
         Ok(())
+    }
+
+    /// Where the model's list has the transaction so far ahead of its sender's account.
+    fn place(&self, sender: usize, ahead: u64) -> Option<usize> {
+        let address = self.wallets[sender].address;
+        let nonce = self.model.accounts[&address].nonce + ahead;
+        let is_it = |item: &Item| item.tx.sender() == address && item.tx.nonce() == nonce;
+        self.model.list.iter().position(is_it)
     }
 
     fn mine(&mut self, count: usize, base_fee: u64) {
@@ -382,4 +418,44 @@ proptest! {
             world.compare()?;
         }
     }
+}
+
+/// A model that is never led to a rule says nothing of it: how often each answer was given and each
+/// way to leave was taken, over the same events.
+#[test]
+fn the_model_is_led_to_every_answer() {
+    let mut runner = TestRunner::new(config(0));
+    let (mut refusals, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+    let strategy = (ops(), 3_usize..14, 500_usize..3_000);
+    for _ in 0..256 {
+        let (ops, count, bytes) = strategy.new_tree(&mut runner).unwrap().current();
+        let mut world = World::new(PoolLimits { count, bytes });
+        for op in ops {
+            world.apply(op).unwrap();
+        }
+        for (_, reason) in &world.model.gone {
+            *reasons.entry(kind(reason)).or_insert(0) += 1;
+        }
+        for (answer, times) in world.answers {
+            *refusals.entry(answer).or_insert(0) += times;
+        }
+    }
+    let answers = [
+        "Balance", "Floor", "Full", "Known", "NoRoomToWait", "NonceTooHigh", "NonceTooLow", "Taken",
+        "Underpriced",
+    ];
+    for answer in answers {
+        assert!(refusals.get(answer) >= Some(&10), "{answer}: {refusals:?}");
+    }
+    assert!(refusals.contains_key("Displaces"), "{refusals:?}");
+    for reason in ["Evicted", "Expired", "Mined", "NonceUsed", "Replaced"] {
+        assert!(reasons.get(reason) >= Some(&10), "{reason}: {reasons:?}");
+    }
+}
+
+/// The name of a variant.
+fn kind(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text.find(|sign: char| !sign.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_owned()
 }

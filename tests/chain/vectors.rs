@@ -149,6 +149,40 @@ fn asert_with_forgiven_gaps() {
     assert!(forgiving > 20, "{forgiving} gaps were forgiven");
 }
 
+/// A vector shows nothing where its result is forced: most are not, and those that are cover every
+/// end of every number.
+#[test]
+fn asert_vectors_reach_the_extremes() {
+    let file = file("asert.csv");
+    let rows: Vec<Vec<&str>> = file.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let least = |what: &str, count: usize, holds: &dyn Fn(&[&str]) -> bool| {
+        let found = rows.iter().filter(|row| holds(row)).count();
+        assert!(found >= count, "{what}: {found} rows, wanted {count}");
+    };
+    let (u32_max, u64_max) = (u32::MAX.to_string(), u64::MAX.to_string());
+    let late = |row: &[&str]| {
+        let value = |at: usize| row[at].parse::<i128>().unwrap();
+        let (spacing, elapsed) = (value(3), value(6) - value(5));
+        (elapsed - value(8) - spacing * value(7)) / value(4)
+    };
+    least("all", 10_000, &|_| true);
+    least("the limit", 500, &|row| row[9] == row[2]);
+    least("the hardest target", 500, &|row| row[9] == "01010000");
+    least("neither", 5_000, &|row| row[9] != row[2] && row[9] != "01010000");
+    least("greatest height", 50, &|row| row[7] == u64_max);
+    least("greatest forgiven sum", 50, &|row| row[8] == u64_max);
+    least("greatest time", 500, &|row| row[6] == u32_max);
+    least("greatest half-life", 100, &|row| row[4] == u32_max);
+    least("greatest spacing", 100, &|row| row[3] == u32_max);
+    least("half-life of a second", 500, &|row| row[4] == "1");
+    least("256 half-lives late", 100, &|row| late(row) >= 256);
+    least("288 half-lives early", 100, &|row| late(row) < -288);
+    for shift in -280..250 {
+        let near = |row: &[&str]| (shift..shift + 10).contains(&late(row));
+        least("late by tens of half-lives", 3, &near);
+    }
+}
+
 /// The worked examples of the protocol's section 3.
 #[test]
 fn asert_examples_of_the_text() {

@@ -21,7 +21,6 @@ impl World {
             What::Block(number) => (*number, Asked::Nothing),
             What::Request(request) => self.read_request(request),
             What::Response { response, .. } => (self.read_response(response), Asked::Nothing),
-            What::Declined(_) => (0, Asked::Nothing),
         };
         Letter {
             number: 0,
@@ -74,7 +73,7 @@ impl World {
                 };
                 format!("answer: {kind} up to {}", letter.tells)
             }
-            other => format!("{other:?}"),
+            What::Request(other) => format!("{other:?}"),
         };
         format!("{from}->{to} {what}")
     }

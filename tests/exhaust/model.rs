@@ -1,6 +1,9 @@
 //! The network as stateright sees it: states, what can happen next, and what must hold.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use stateright::{Model, Property};
 
@@ -57,11 +60,20 @@ pub enum Action {
 /// The model.
 pub struct Network {
     pub bank: Bank,
+    /// Of each property by its place in the list, whether its discovery is made. Stateright asks
+    /// on and keeps the last discovery; only the first, in breadth-first search, is the shortest.
+    found: [AtomicBool; 12],
 }
 
 impl Network {
     pub fn new(bank: Bank) -> Self {
-        Self { bank }
+        let found = Default::default();
+        Self { bank, found }
+    }
+
+    /// True once, the first time that `holds`.
+    fn once(&self, at: usize, holds: bool) -> bool {
+        holds && !self.found[at].swap(true, Ordering::Relaxed)
     }
 
     fn world(&self) -> &World {
@@ -139,11 +151,11 @@ impl Network {
         state.facts.iter().all(|facts| facts.head == state.facts[0].head)
     }
 
-    /// Whether everything that was ever sent by gossip is still under way or has arrived.
+    /// Whether all that was ever sent by gossip is still under way or has arrived. Where nodes
+    /// ask each other too, a block may come by an answer, and then only status tells others of it.
     fn is_lossless(&self, state: &State) -> bool {
-        let scenario = &self.world().scenario;
-        let survives = state.crashed == 0 || scenario.carrier == Carrier::Both;
-        state.lost == 0 && survives && scenario.carrier != Carrier::Requests
+        let by_gossip = self.world().scenario.carrier == Carrier::Gossip;
+        by_gossip && state.lost == 0 && state.crashed == 0
     }
 
     /// The best that a node has or will be led to by what is under way.
@@ -174,11 +186,16 @@ impl Network {
     }
 
     /// Toychain's invariant: what a node has and what is under way to it is, in its best block,
-    /// what the whole network has.
+    /// what the whole network has. Where not everybody is joined with everybody, what its
+    /// neighbours have. A node that has something left to do may have to say it yet.
     fn is_global(&self, state: &State) -> bool {
-        let places = state.facts.iter().map(|facts| self.world().place(facts.head));
-        let best = places.max().unwrap();
-        !self.is_lossless(state) || (0..NODES as u8).all(|node| self.reach(state, node) >= best)
+        let world = self.world();
+        let is_told = |(node, peer): (u8, u8)| {
+            let peer = &state.facts[usize::from(peer)];
+            peer.is_pending || self.reach(state, node) >= world.place(peer.head)
+        };
+        let mut links = world.scenario.links.iter();
+        !self.is_lossless(state) || links.all(|(a, b)| is_told((*a, *b)) && is_told((*b, *a)))
     }
 
     /// Toychain's quiescent consistency; where something was lost, once statuses are exchanged.
@@ -208,10 +225,26 @@ impl Network {
     }
 }
 
-/// Of each `sometimes` property its name and what it means.
-type Reached = (&'static str, fn(&Network, &State) -> bool);
+/// A property's name and what it says.
+type Named = (&'static str, fn(&Network, &State) -> bool);
 
-const REACHED: [Reached; 5] = [
+/// What must hold in every state.
+const ALWAYS: [Named; 7] = [
+    ("executed is valid, the head is the best held", |_, state| {
+        Network::never(state, Wrong::Safety)
+    }),
+    ("the head never worsens", |_, state| Network::never(state, Wrong::Worse)),
+    ("only what outranks the head is executed", |_, state| {
+        Network::never(state, Wrong::Unwarranted)
+    }),
+    ("nobody honest is charged", |_, state| Network::never(state, Wrong::Blame)),
+    ("bounds", |_, state| Network::never(state, Wrong::Bounds)),
+    ("local and in flight is global", Network::is_global),
+    ("quiet means agreed", Network::agrees_when_quiet),
+];
+
+/// What must be reached in the worlds that say so.
+const SOMETIMES: [Named; 5] = [
     ("a reorg", |model, state| state.facts.iter().any(|facts| model.was_undone(facts))),
     ("an orphan", |_, state| state.facts.iter().any(|facts| facts.orphans != 0)),
     ("a tie", |model, state| state.facts.iter().any(|facts| model.has_tie(facts))),
@@ -223,6 +256,19 @@ const REACHED: [Reached; 5] = [
         state.crashed != 0 && is_high && Network::is_quiet(state) && Network::heads_agree(state)
     }),
 ];
+
+/// The property at a place of `ALWAYS` and then `SOMETIMES`: stateright takes plain functions.
+fn property<const AT: usize>() -> Property<Network> {
+    match AT.checked_sub(ALWAYS.len()) {
+        None => Property::always(ALWAYS[AT].0, |model: &Network, state: &State| {
+            !model.once(AT, !ALWAYS[AT].1(model, state))
+        }),
+        Some(at) => Property::sometimes(SOMETIMES[at].0, |model: &Network, state: &State| {
+            let is_found = model.found[AT].load(Ordering::Relaxed);
+            !is_found && model.once(AT, SOMETIMES[AT - ALWAYS.len()].1(model, state))
+        }),
+    }
+}
 
 impl Model for Network {
     type State = State;
@@ -311,27 +357,23 @@ impl Model for Network {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties = vec![
-            Property::always("executed is valid, the head is the best held", |_, state| {
-                Self::never(state, Wrong::Safety)
-            }),
-            Property::always("the head never worsens", |_, state| {
-                Self::never(state, Wrong::Worse)
-            }),
-            Property::always("only what outranks the head is executed", |_, state| {
-                Self::never(state, Wrong::Unwarranted)
-            }),
-            Property::always("nobody honest is charged", |_, state| {
-                Self::never(state, Wrong::Blame)
-            }),
-            Property::always("bounds", |_, state| Self::never(state, Wrong::Bounds)),
-            Property::always("local and in flight is global", Self::is_global),
-            Property::always("quiet means agreed", Self::agrees_when_quiet),
+        let always = [
+            property::<0>(),
+            property::<1>(),
+            property::<2>(),
+            property::<3>(),
+            property::<4>(),
+            property::<5>(),
+            property::<6>(),
         ];
-        let reached = REACHED.iter().filter(|(name, _)| {
-            self.world().scenario.reaches.contains(name)
-        });
-        properties.extend(reached.map(|(name, holds)| Property::sometimes(name, *holds)));
-        properties
+        let sometimes = [
+            property::<7>(),
+            property::<8>(),
+            property::<9>(),
+            property::<10>(),
+            property::<11>(),
+        ];
+        let is_asked = |one: &Property<Self>| self.world().scenario.reaches.contains(&one.name);
+        always.into_iter().chain(sometimes.into_iter().filter(is_asked)).collect()
     }
 }

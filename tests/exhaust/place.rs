@@ -27,7 +27,6 @@ pub enum What {
     Block(Number),
     Request(Request),
     Response { request: Request, response: Response },
-    Declined(Request),
 }
 
 /// What can happen to a node.
@@ -189,9 +188,6 @@ impl World {
                     request,
                 });
             }
-            What::Declined(request) => {
-                shell.step(Input::Unserved { to: from, request });
-            }
             What::Response { request, response } => self.answered(shell, from, request, response),
         }
         Verdict::Ignore
@@ -258,9 +254,7 @@ impl World {
             let response = serve(&request, &status, &shell.node.pool(), &db).unwrap();
             sent.push(message(ticket.0, What::Response { request, response }));
         }
-        for ticket in out.declined {
-            unreachable!("the budgets are large, and {ticket:?} was declined");
-        }
+        assert!(out.declined.is_empty(), "the budgets are never used up here");
         let is_carried = |message: &Message| match message.what {
             What::Block(_) => true,
             _ => message.to != STRANGER && self.scenario.carrier != Carrier::Gossip,

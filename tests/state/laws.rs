@@ -228,6 +228,9 @@ proptest! {
             let transactions: Vec<_> = transactions.collect();
             let run = evm.execute(states.last().unwrap(), &env(&spec), &transactions).unwrap();
             prop_assert!(run.receipts.iter().all(|receipt| receipt.success));
+            // The supply: no contract makes or destroys wei, whatever it stores or deletes.
+            let burnt = i128::from(env(&spec).base_fee) * i128::from(run.gas_used);
+            prop_assert_eq!(wei_made(&run.changes), i128::try_from(LGN).unwrap() - burnt);
             states.push(run.state);
             changes.push(run.changes);
         }

@@ -141,6 +141,24 @@ proptest! {
         prop_assert_eq!(away.update(gone).root(), [0; 32]);
     }
 
+    /// Whatever key a true proof is held against, it says nothing that is not so.
+    #[test]
+    fn a_proof_held_against_another_key_does_not_lie(batch in batch(), keys in (key(), key())) {
+        let puts = batch.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let entries: Entries = puts.collect();
+        let tree = entries.iter().map(|(key, value)| (*key, Some(Plain(value.clone()))));
+        let tree = Tree::default().update(tree.collect());
+        let own = entries.keys().copied().chain([keys.0]);
+        for key in own {
+            for other in entries.keys().copied().chain([keys.0, keys.1]) {
+                let said = proof(&tree, &key);
+                if let Ok(said) = said.verify(&Root(tree.root()), &other) {
+                    prop_assert_eq!(said, entries.get(&other).map(Vec::as_slice));
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_altered_proof_proves_nothing(
         batch in batch(), key in key(), at in any::<prop::sample::Index>(), bit in 0..8_u8,

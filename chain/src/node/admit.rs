@@ -39,8 +39,14 @@ impl<E: Execution> Node<E> {
                 self.connect_orphans(id, step);
                 self.forward(from, id, is_worth_relaying)
             }
+            // Also where we had asked the same peer for it: then this is its gossip, or an answer,
+            // of which nobody asks the verdict.
+            Insert::Known(_) if awaits_body && is_worth_relaying && from.is_some() => {
+                Verdict::Accept
+            }
             Insert::Known(id) if awaits_body && origin == Origin::Unsolicited => {
-                self.forward(from, id, is_worth_relaying)
+                self.announce_later(id);
+                Verdict::Ignore
             }
             Insert::Invalid(_) => Verdict::Reject,
             Insert::Known(_)
@@ -133,10 +139,13 @@ impl<E: Execution> Node<E> {
         match self.forest.tree()[id].stage {
             Stage::Header => self.keep_body(from, id, block, step),
             Stage::Body if is_loaded => self.ready.insert(id, None, block),
-            // Loaded after a reorg undid it: its transactions go back into the pool.
+            // Loaded to be announced late, or after a reorg undid it: its transactions go back into
+            // the pool.
             Stage::Executed if from.is_none() => {
                 let head = self.forest.head();
-                if !self.forest.tree().is_ancestor(id, head) {
+                if id == head {
+                    self.announce(id, &block, step);
+                } else if !self.forest.tree().is_ancestor(id, head) {
                     let db = step.db;
                     let is_mined = |hash: &TxHash| matches!(db.transaction(hash), Ok(Some(_)));
                     self.return_to_pool(block.transactions(), &is_mined, step);

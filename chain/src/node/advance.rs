@@ -125,6 +125,12 @@ impl<E: Execution> Node<E> {
         let block = self.forest.tree()[id].id();
         step.effects
             .push(Effect::Publish(Event::Invalid { block, reason }));
+        // The head was not announced while this block was to replace it.
+        let head = self.forest.head();
+        if self.unannounced.contains(&head) && self.next_to_execute().is_none() {
+            let hash = self.forest.tree()[head].id().hash;
+            step.effects.push(Effect::Load(hash));
+        }
     }
 
     /// The best chain changed: the height index, the pool and the listeners follow.
@@ -207,9 +213,9 @@ impl<E: Execution> Node<E> {
     }
 
     /// Announces a new head that gossip did not forward when it came, unless a better block is
-    /// about to replace it.
-    fn announce(&mut self, id: EntryId, block: &CheckedBlock, step: &mut Step<'_>) {
-        if self.unannounced.remove(&id) && self.next_to_execute().is_none() {
+    /// about to replace it; should that one fail, `condemn` comes back to this.
+    pub(super) fn announce(&mut self, id: EntryId, block: &CheckedBlock, step: &mut Step<'_>) {
+        if self.next_to_execute().is_none() && self.unannounced.remove(&id) {
             step.effects.push(Effect::AnnounceBlock(block.clone()));
             // Gossip passes on nothing twice, so peers that ignored the block when it came too
             // early or as an orphan hear of it from our status.
