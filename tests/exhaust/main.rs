@@ -177,7 +177,7 @@ fn two_branches_and_a_loss() {
 #[test]
 fn a_branch_of_one_and_all_troubles() {
     explore(
-        Size::Gate,
+        Size::Long,
         Scenario {
             name: "a branch of two against one, a loss and a copy and a crash",
             births: FORK.split_at(3).0,
@@ -210,7 +210,7 @@ fn a_relay_and_one_trouble() {
 #[test]
 fn a_relay_and_all_troubles() {
     explore(
-        Size::Long,
+        Size::Gate,
         Scenario {
             name: "a relay, a loss and a copy and a crash",
             births: RELAY,
@@ -263,15 +263,14 @@ fn two_branches_on_a_line() {
 }
 
 #[test]
-fn requests_and_all_troubles() {
+fn requests_and_one_trouble() {
     explore(
         Size::Gate,
         Scenario {
-            name: "requests alone, a loss or a copy or a crash",
+            name: "requests alone, a loss or a crash",
             births: FORK.split_at(2).0,
             carrier: Carrier::Requests,
             losses: 1,
-            doubles: 1,
             crashes: 1,
             troubles: 1,
             reaches: &["a crash recovery"],

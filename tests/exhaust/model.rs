@@ -312,7 +312,8 @@ impl Model for Network {
                 continue;
             }
             actions.push(Action::Deliver(*letter));
-            if may(state.doubled, scenario.doubles) {
+            // An answer comes over the stream of its question, once or not at all.
+            if letter.is_gossip && may(state.doubled, scenario.doubles) {
                 actions.push(Action::Double(*letter));
             }
             if may(state.lost, scenario.losses) {

@@ -1,9 +1,9 @@
 //! The worlds that are explored: which blocks there are, who makes them, who is joined with whom,
 //! and what may go wrong. Blocks are known by small numbers, the genesis block by 0.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
-use chain::{BlockHash, ChainSpec, CheckedBlock, Rank};
+use chain::{BlockHash, ChainSpec, CheckedBlock};
 
 use crate::support::builder::{Builder, Plan, hash, regtest};
 
@@ -104,9 +104,11 @@ impl World {
             parents.push(birth.parent);
             blocks.push(block);
         }
+        // Rule F1 by its words, not by the core's own `Rank`, which is what is checked.
         let rank = |number: &usize| {
             let header = builder.header(&hashes[*number]);
-            Rank::new(header.extension.chain_work, &hashes[*number])
+            let hash = hashes[*number].display_bytes();
+            (header.extension.chain_work, Reverse(hash))
         };
         let mut order: Vec<usize> = (0..hashes.len()).collect();
         order.sort_by_key(rank);
