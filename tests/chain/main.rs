@@ -50,6 +50,12 @@
 //! | announcements without bound; bodies kept in memory | `node_bounds::r1_unannounced_blocks_are_bounded`; `r1_blocks_off_the_path_leave_memory` |
 //! | a status that asks for no headers | `node_partition::p12_a_partition_heals` |
 //! | undone transactions back out of order | `node_reorgs::f3_c11_reorg_equals_replay` |
+//! | orphans of orphans stay orphans | `laws::node_insertion_commutes` |
+//! | a block's state is its parent's | `laws::supply` |
+//! | the top bit of a version lost in reading; bytes after a value taken | `codec::parts` |
+//! | vectors without the greatest heights; too few of them | `vectors::asert_vectors_reach_the_extremes` |
+//! | a gossiped block of which the body was asked is kept back | `node_relay::a_gossiped_block_is_forwarded_though_its_sender_was_asked` |
+//! | a head silenced by its bad child | `node_relay::an_invalid_child_does_not_silence_its_parent` |
 //! | bytes after a body taken | `codec::headers_and_blocks` |
 //! | list lengths left to the library | `codec::p9_hostile_lengths` |
 //!
@@ -74,6 +80,7 @@
 //! | best given before all better ones are met; price by one fee alone | the model |
 //! | a successor that cannot pay the base fee is a candidate | the model |
 //! | mined ones are said to be cut off | `node_pool::m7_pool_of_a_node` |
+//! | events that send nothing twice and no old nonce | `pool_laws::the_model_is_led_to_every_answer` |
 //! | departed ones stay in the journal; undone ones do not come into it | `node_pool::m7_templates_are_valid`; `the_journal_of_the_pool` |
 //! | a later batch does not undo the journal of an earlier one | `node_pool::the_journal_in_merged_batches` alone; survived until it was written |
 //! | the missing nonce finds no place | `pool::m3_a_gap_can_always_be_closed`, and the model of a crowded sender |

@@ -441,7 +441,14 @@ fn the_model_is_led_to_every_answer() {
         }
     }
     let answers = [
-        "Balance", "Floor", "Full", "Known", "NoRoomToWait", "NonceTooHigh", "NonceTooLow", "Taken",
+        "Balance",
+        "Floor",
+        "Full",
+        "Known",
+        "NoRoomToWait",
+        "NonceTooHigh",
+        "NonceTooLow",
+        "Taken",
         "Underpriced",
     ];
     for answer in answers {

@@ -154,7 +154,11 @@ fn asert_with_forgiven_gaps() {
 #[test]
 fn asert_vectors_reach_the_extremes() {
     let file = file("asert.csv");
-    let rows: Vec<Vec<&str>> = file.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let rows: Vec<Vec<&str>> = file
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect())
+        .collect();
     let least = |what: &str, count: usize, holds: &dyn Fn(&[&str]) -> bool| {
         let found = rows.iter().filter(|row| holds(row)).count();
         assert!(found >= count, "{what}: {found} rows, wanted {count}");
@@ -168,7 +172,9 @@ fn asert_vectors_reach_the_extremes() {
     least("all", 10_000, &|_| true);
     least("the limit", 500, &|row| row[9] == row[2]);
     least("the hardest target", 500, &|row| row[9] == "01010000");
-    least("neither", 5_000, &|row| row[9] != row[2] && row[9] != "01010000");
+    least("neither", 5_000, &|row| {
+        row[9] != row[2] && row[9] != "01010000"
+    });
     least("greatest height", 50, &|row| row[7] == u64_max);
     least("greatest forgiven sum", 50, &|row| row[8] == u64_max);
     least("greatest time", 500, &|row| row[6] == u32_max);

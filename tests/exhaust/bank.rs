@@ -169,7 +169,10 @@ impl Bank {
         let outranks = |number: &Number| {
             !has(before.invalid, *number) && world.place(*number) > world.place(before.head)
         };
-        let ways = world.numbers().filter(outranks).map(|number| world.path(number));
+        let ways = world
+            .numbers()
+            .filter(outranks)
+            .map(|number| world.path(number));
         let warranted = ways.fold(0, |set, path| set | path);
         if after.executed & !before.executed & !warranted != 0 {
             wrong |= Wrong::Unwarranted.bit();
@@ -180,7 +183,9 @@ impl Bank {
     fn keep(&self, shell: Shell, facts: Facts, sent: Vec<Message>) -> Outcome {
         let print = print_of(&shell);
         let mut shelves = self.shelves.write().unwrap();
-        let sent = sent.into_iter().map(|message| self.letter(&mut shelves, message));
+        let sent = sent
+            .into_iter()
+            .map(|message| self.letter(&mut shelves, message));
         let sent = sent.collect();
         let next = shelves.nodes.len() as u32;
         let node = *shelves.by_print.entry(print).or_insert(next);

@@ -53,7 +53,9 @@ impl World {
 
     fn best_of(&self, hashes: &[BlockHash]) -> Number {
         let numbers = hashes.iter().filter_map(|hash| self.number(hash));
-        numbers.max_by_key(|number| self.place(*number)).unwrap_or(0)
+        numbers
+            .max_by_key(|number| self.place(*number))
+            .unwrap_or(0)
     }
 
     /// A message in words, for a counterexample.

@@ -7,7 +7,14 @@
 //!
 //! | mistake | refuted by | steps |
 //! |---|---|---|
-//! | TABLE |
+//! | first seen stays: ranks without the hash | executed is valid, the head is the best held | 5 |
+//! | orphans forgotten when their parent comes | local and in flight is global | 6 |
+//! | any executed block becomes the head | the head never worsens | 11 |
+//! | side branches executed | only what outranks the head is executed | 8 |
+//! | a state root not compared | executed is valid, the head is the best held | 3 |
+//! | a block on an invalid one charged to its sender | nobody honest is charged | 5 |
+//! | a node asks once to be continued, and never again | executed is valid, the head is the best held | 3 |
+//! | a head silenced by its bad child, as it was once | local and in flight is global | 7 |
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "../support/mod.rs"]

@@ -102,7 +102,10 @@ impl Network {
     /// Gossip takes no message twice: a copy of what has come, or is under way, is not sent.
     fn send(&self, state: &mut State, letter: Letter) {
         let is_copy = |other: &Letter| (other.to, other.tells) == (letter.to, letter.tells);
-        let is_under_way = state.letters.iter().any(|other| other.is_gossip && is_copy(other));
+        let is_under_way = state
+            .letters
+            .iter()
+            .any(|other| other.is_gossip && is_copy(other));
         let has_come = has(state.seen[usize::from(letter.to)], letter.tells);
         if !letter.is_gossip || !(is_under_way || has_come) {
             state.letters.push(letter);
@@ -135,7 +138,9 @@ impl Network {
     fn crash(&self, state: &mut State, node: u8) {
         state.crashed |= 1 << node;
         state.seen[usize::from(node)] = 0;
-        state.letters.retain(|letter| letter.from != node && letter.to != node);
+        state
+            .letters
+            .retain(|letter| letter.from != node && letter.to != node);
         self.take(state, node, Key::Crashed);
         for peer in self.world().neighbours(node) {
             self.take(state, peer, Key::Returned(node));
@@ -148,7 +153,10 @@ impl Network {
     }
 
     fn heads_agree(state: &State) -> bool {
-        state.facts.iter().all(|facts| facts.head == state.facts[0].head)
+        state
+            .facts
+            .iter()
+            .all(|facts| facts.head == state.facts[0].head)
     }
 
     /// Whether all that was ever sent by gossip is still under way or has arrived. Where nodes
@@ -182,7 +190,10 @@ impl Network {
     }
 
     fn never(state: &State, wrong: Wrong) -> bool {
-        state.facts.iter().all(|facts| facts.wrong & wrong.bit() == 0)
+        state
+            .facts
+            .iter()
+            .all(|facts| facts.wrong & wrong.bit() == 0)
     }
 
     /// Toychain's invariant: what a node has and what is under way to it is, in its best block,
@@ -212,7 +223,9 @@ impl Network {
         let world = self.world();
         let has_child = |number| world.numbers().any(|child| world.parent(child) == number);
         let is_off = |number: &Number| !has(world.path(facts.head), *number);
-        let executed = world.numbers().filter(|number| has(facts.executed, *number));
+        let executed = world
+            .numbers()
+            .filter(|number| has(facts.executed, *number));
         executed.filter(is_off).any(|number| !has_child(number))
     }
 
@@ -220,8 +233,13 @@ impl Network {
         let world = self.world();
         let height = |number| world.path(number).count_ones();
         let held = |number: &Number| has(facts.held & world.valid, *number);
-        let rivals = world.numbers().filter(held).filter(|number| *number != facts.head);
-        rivals.into_iter().any(|number| height(number) == height(facts.head))
+        let rivals = world
+            .numbers()
+            .filter(held)
+            .filter(|number| *number != facts.head);
+        rivals
+            .into_iter()
+            .any(|number| height(number) == height(facts.head))
     }
 }
 
@@ -230,14 +248,19 @@ type Named = (&'static str, fn(&Network, &State) -> bool);
 
 /// What must hold in every state.
 const ALWAYS: [Named; 7] = [
-    ("executed is valid, the head is the best held", |_, state| {
-        Network::never(state, Wrong::Safety)
+    (
+        "executed is valid, the head is the best held",
+        |_, state| Network::never(state, Wrong::Safety),
+    ),
+    ("the head never worsens", |_, state| {
+        Network::never(state, Wrong::Worse)
     }),
-    ("the head never worsens", |_, state| Network::never(state, Wrong::Worse)),
     ("only what outranks the head is executed", |_, state| {
         Network::never(state, Wrong::Unwarranted)
     }),
-    ("nobody honest is charged", |_, state| Network::never(state, Wrong::Blame)),
+    ("nobody honest is charged", |_, state| {
+        Network::never(state, Wrong::Blame)
+    }),
     ("bounds", |_, state| Network::never(state, Wrong::Bounds)),
     ("local and in flight is global", Network::is_global),
     ("quiet means agreed", Network::agrees_when_quiet),
@@ -245,11 +268,20 @@ const ALWAYS: [Named; 7] = [
 
 /// What must be reached in the worlds that say so.
 const SOMETIMES: [Named; 5] = [
-    ("a reorg", |model, state| state.facts.iter().any(|facts| model.was_undone(facts))),
-    ("an orphan", |_, state| state.facts.iter().any(|facts| facts.orphans != 0)),
-    ("a tie", |model, state| state.facts.iter().any(|facts| model.has_tie(facts))),
+    ("a reorg", |model, state| {
+        state.facts.iter().any(|facts| model.was_undone(facts))
+    }),
+    ("an orphan", |_, state| {
+        state.facts.iter().any(|facts| facts.orphans != 0)
+    }),
+    ("a tie", |model, state| {
+        state.facts.iter().any(|facts| model.has_tie(facts))
+    }),
     ("an invalid branch", |_, state| {
-        state.facts.iter().any(|facts| facts.invalid.count_ones() > 1)
+        state
+            .facts
+            .iter()
+            .any(|facts| facts.invalid.count_ones() > 1)
     }),
     ("a crash recovery", |_, state| {
         let is_high = state.facts.iter().all(|facts| facts.head != 0);
@@ -333,7 +365,10 @@ impl Model for Network {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         let remove = |state: &mut State, letter: Letter| {
-            let at = state.letters.binary_search(&letter).expect("it is under way");
+            let at = state
+                .letters
+                .binary_search(&letter)
+                .expect("it is under way");
             state.letters.remove(at);
         };
         match action {
@@ -375,6 +410,9 @@ impl Model for Network {
             property::<11>(),
         ];
         let is_asked = |one: &Property<Self>| self.world().scenario.reaches.contains(&one.name);
-        always.into_iter().chain(sometimes.into_iter().filter(is_asked)).collect()
+        always
+            .into_iter()
+            .chain(sometimes.into_iter().filter(is_asked))
+            .collect()
     }
 }

@@ -26,7 +26,10 @@ pub struct Message {
 pub enum What {
     Block(Number),
     Request(Request),
-    Response { request: Request, response: Response },
+    Response {
+        request: Request,
+        response: Response,
+    },
 }
 
 /// What can happen to a node.
@@ -66,7 +69,9 @@ impl World {
         let tree = shell.node.forest().tree();
         let stage = |number| tree.find(self.hash(number)).map(|id| tree[id].stage);
         let set = |holds: &dyn Fn(Stage) -> bool| {
-            let those = self.numbers().filter(|number| stage(*number).is_some_and(holds));
+            let those = self
+                .numbers()
+                .filter(|number| stage(*number).is_some_and(holds));
             those.fold(0, |set, number| set | 1 << number)
         };
         let orphans = shell.node.orphans();
@@ -76,7 +81,10 @@ impl World {
             held: set(&|stage| matches!(stage, Stage::Body | Stage::Executed)),
             executed: set(&|stage| stage == Stage::Executed),
             invalid: set(&|stage| stage == Stage::Invalid),
-            orphans: self.numbers().filter(is_orphan).fold(0, |set, number| set | 1 << number),
+            orphans: self
+                .numbers()
+                .filter(is_orphan)
+                .fold(0, |set, number| set | 1 << number),
             is_pending: !shell.pending.is_empty(),
             wrong: 0,
         };
@@ -254,7 +262,10 @@ impl World {
             let response = serve(&request, &status, &shell.node.pool(), &db).unwrap();
             sent.push(message(ticket.0, What::Response { request, response }));
         }
-        assert!(out.declined.is_empty(), "the budgets are never used up here");
+        assert!(
+            out.declined.is_empty(),
+            "the budgets are never used up here"
+        );
         let is_carried = |message: &Message| match message.what {
             What::Block(_) => true,
             _ => message.to != STRANGER && self.scenario.carrier != Carrier::Gossip,
