@@ -275,8 +275,9 @@ fn requests_and_one_trouble() {
     explore(
         Size::Gate,
         Scenario {
-            name: "requests alone, a loss or a crash",
+            name: "requests alone on a line, a loss or a crash",
             births: FORK.split_at(2).0,
+            links: LINE,
             carrier: Carrier::Requests,
             losses: 1,
             crashes: 1,
