@@ -16,7 +16,10 @@
 //! | a node asks once to be continued, and never again | executed is valid, the head is the best held | 3 |
 //! | a head silenced by its bad child, as it was once | local and in flight is global | 7 |
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-#![allow(clippy::disallowed_types, reason = "how long it took is printed for people")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "how long it took is printed for people"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
