@@ -82,18 +82,38 @@ struct Step<'a> {
 /// Two nodes of one network that print the same take equal steps.
 impl<E: Execution<State: fmt::Debug>> fmt::Debug for Node<E> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart by name, so that no new field is forgotten.
+        let Self {
+            spec: _,
+            execution: _,
+            genesis: _,
+            salt: _,
+            forest,
+            states,
+            pool,
+            sync,
+            orphans,
+            early,
+            ready,
+            side,
+            loading,
+            unannounced,
+            continue_asked,
+            reminders,
+        } = self;
         out.debug_struct("Node")
-            .field("forest", &self.forest)
-            .field("states", &self.states)
-            .field("pool", &self.pool)
-            .field("sync", &self.sync)
-            .field("orphans", &self.orphans)
-            .field("early", &self.early)
-            .field("ready", &self.ready)
-            .field("side", &self.side)
-            .field("loading", &self.loading)
-            .field("unannounced", &self.unannounced)
-            .field("continue_asked", &self.continue_asked)
+            .field("forest", forest)
+            .field("states", states)
+            .field("pool", pool)
+            .field("sync", sync)
+            .field("orphans", orphans)
+            .field("early", early)
+            .field("ready", ready)
+            .field("side", side)
+            .field("loading", loading)
+            .field("unannounced", unannounced)
+            .field("continue_asked", continue_asked)
+            .field("reminders", reminders)
             .finish_non_exhaustive()
     }
 }
