@@ -8,8 +8,10 @@
 
 pub mod job;
 pub mod kernel;
+pub mod limits;
 mod pace;
 mod search;
+pub mod stratum;
 
 use std::{
     error::Error,
