@@ -11,6 +11,7 @@ pub mod faucet;
 pub mod fees;
 mod host;
 mod limits;
+pub mod mining;
 pub mod network;
 pub mod operator;
 mod rest;
@@ -93,6 +94,8 @@ pub struct ApiState {
     pub fees: Arc<fees::Fees>,
     /// Who gives money away; on dev networks alone.
     pub faucet: Option<Arc<faucet::Faucet>>,
+    /// Where miners' questions go.
+    pub mining: mpsc::Sender<mining::Question>,
 }
 
 impl ApiState {

@@ -37,7 +37,7 @@ use crate::{
     rest::{
         accounts, blocks, dev,
         events::{self, Stopped},
-        faucet, fees, forest, history, operations, peers, pool, status, transactions,
+        faucet, fees, forest, history, mining, operations, peers, pool, status, transactions,
     },
     socket::Socket,
 };
@@ -77,6 +77,7 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/forest/{tip}", get(forest::blocks))
         .route("/v1/peers", get(peers::list))
         .route("/v1/events", get(events::stream))
+        .route("/mining", post(mining::call))
         .route("/healthy", get(operations::healthy))
         .route("/metrics", get(operations::metrics))
         .fallback(not_found)

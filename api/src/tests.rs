@@ -145,6 +145,7 @@ impl Server {
             },
             fees: Arc::new(Fees::default()),
             faucet,
+            mining: mpsc::channel(1).0,
         };
         runtime.spawn(crate::serve(
             listener,

@@ -1,7 +1,7 @@
 //! A node's settings: flags win, then the environment, then the file.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -31,6 +31,7 @@ struct FileConfig {
     mine: Option<bool>,
     threads: Option<usize>,
     throttle: Option<u8>,
+    stratum: Option<SocketAddr>,
     beneficiary: Option<String>,
     tag: Option<String>,
     log_level: Option<String>,
@@ -85,6 +86,8 @@ pub struct Settings {
     pub threads: usize,
     /// Share of its time that each mining thread works, in percent.
     pub throttle: u8,
+    /// Where miners of other programs connect.
+    pub stratum: Option<SocketAddr>,
     /// Who is paid.
     pub beneficiary: Option<String>,
     /// The miner's tag.
@@ -126,6 +129,7 @@ impl Settings {
             mine: args.mine.or(file.mine).unwrap_or(false),
             threads: args.threads.or(file.threads).unwrap_or(1),
             throttle: args.throttle.or(file.throttle).unwrap_or(100),
+            stratum: args.stratum.or(file.stratum),
             beneficiary: args.beneficiary.clone().or(file.beneficiary),
             record: args.record.clone(),
             tag: args.tag.clone().or(file.tag).unwrap_or_default(),

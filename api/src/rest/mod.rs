@@ -9,6 +9,7 @@ pub mod faucet;
 pub mod fees;
 pub mod forest;
 pub mod history;
+pub mod mining;
 pub mod operations;
 pub mod peers;
 pub mod pool;

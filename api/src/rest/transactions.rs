@@ -78,7 +78,8 @@ pub(super) fn unavailable(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
 }
 
-async fn read_body(request: Request) -> Result<Bytes, Problem> {
+/// A request's body, within the limits of size and time.
+pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
     match timeout(BODY_TIME_OUT, limited.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

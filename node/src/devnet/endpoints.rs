@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +15,9 @@ pub struct Endpoints {
     pub http: String,
     /// Addresses of the peer-to-peer port, as multiaddresses with the peer's id.
     pub p2p: Vec<String>,
+    /// Where miners connect, if they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<SocketAddr>,
     /// The process.
     pub pid: u32,
 }

@@ -174,6 +174,7 @@ mod tests {
             endpoints: Endpoints {
                 http: String::new(),
                 p2p: vec![format!("/ip4/127.0.0.1/tcp/1/p2p/id{number}")],
+                stratum: None,
                 pid: 0,
             },
         };

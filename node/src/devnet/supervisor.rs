@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    net::{TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -50,6 +50,8 @@ pub struct Plan {
     pub lan: bool,
     /// Whether each records its runs.
     pub record: bool,
+    /// Where node 1 takes in miners of other programs.
+    pub stratum: Option<SocketAddr>,
 }
 
 /// One node process.
@@ -153,6 +155,9 @@ impl NodeProcess {
         flag("--throttle", plan.throttle_percent.to_string());
         flag("--beneficiary", format!("dev:{}", 9 + number));
         flag("--tag", format!("node {number}"));
+        if let Some(address) = plan.stratum.filter(|_| number == 1) {
+            flag("--stratum", address.to_string());
+        }
         let is_recorded = plan.record;
         let recording = is_recorded.then(|| place::new_recording(&directory));
         let child = spawn(&directory, &arguments, bootnodes, recording)?;
@@ -167,6 +172,7 @@ impl NodeProcess {
             endpoints: Endpoints {
                 http: String::new(),
                 p2p: Vec::new(),
+                stratum: None,
                 pid: 0,
             },
         })

@@ -33,6 +33,24 @@ pub fn http(runtime: &Runtime, settings: &Settings) -> Result<TcpListener, Failu
         })
 }
 
+/// Binds the port of miners, if there is to be one.
+pub fn stratum(runtime: &Runtime, settings: &Settings) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = settings.stratum else {
+        return Ok(None);
+    };
+    let listener = runtime.block_on(TcpListener::bind(address));
+    listener.map(Some).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::new(
+            Exit::PortInUse,
+            format!("{address} is in use: choose another port with --stratum IP:PORT"),
+        ),
+        _ => Failure::new(
+            Exit::Config,
+            format!("cannot take in miners at {address}: {error}"),
+        ),
+    })
+}
+
 /// Starts the network task: identity and peer book from the data directory, listeners bound.
 pub fn network(
     runtime: &Runtime,
@@ -70,7 +88,11 @@ pub fn network(
 }
 
 /// Where others find this process.
-pub fn endpoints(listener: &TcpListener, network: &p2p::Handle) -> Result<Endpoints, Failure> {
+pub fn endpoints(
+    listener: &TcpListener,
+    stratum: Option<&TcpListener>,
+    network: &p2p::Handle,
+) -> Result<Endpoints, Failure> {
     let id = network.peer_id();
     let p2p = network
         .addresses()
@@ -81,6 +103,7 @@ pub fn endpoints(listener: &TcpListener, network: &p2p::Handle) -> Result<Endpoi
     Ok(Endpoints {
         http,
         p2p,
+        stratum: stratum.map(TcpListener::local_addr).transpose()?,
         pid: std::process::id(),
     })
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use chain::{
-    Address, Block, BlockId, CheckedBlock, Header, Input,
+    Address, Block, BlockId, CheckedBlock, CheckedTransaction, Header, Input,
     template::{self, TemplateOptions},
 };
 use miner::{Job, Miner, Outcome};
@@ -175,9 +175,23 @@ impl Site {
         }
     }
 
-    fn template(&self, view: &View) -> Option<Block> {
+    /// The best block on a view's head. `None` where the chain cannot go on.
+    pub fn template(&self, view: &View) -> Option<Block> {
+        let base_fee = chain::rules::next_base_fee(&view.api.spec, &view.parent.numbers);
+        self.template_of(view, view.api.pool.ready(base_fee))
+    }
+
+    /// The block without transactions on a view's head, which takes no time to make.
+    pub fn empty_template(&self, view: &View) -> Option<Block> {
+        self.template_of(view, [])
+    }
+
+    fn template_of<'a>(
+        &self,
+        view: &View,
+        candidates: impl IntoIterator<Item = &'a CheckedTransaction>,
+    ) -> Option<Block> {
         let api = &view.api;
-        let base_fee = chain::rules::next_base_fee(&api.spec, &view.parent.numbers);
         let block_hash = |height| api.reader.canonical(height).ok().flatten();
         let (spec, evm, parent) = (&api.spec, Evm::new(), &view.parent);
         template::build(
@@ -185,7 +199,7 @@ impl Site {
             &evm,
             parent,
             &api.state,
-            api.pool.ready(base_fee),
+            candidates,
             &block_hash,
             &self.options(self.clock.now().unix_secs),
         )

@@ -6,6 +6,7 @@
 pub mod bridge;
 pub mod check;
 pub mod clock;
+pub mod coinbase;
 pub mod core;
 pub mod delay;
 pub mod faucet;
@@ -19,5 +20,6 @@ pub mod peers;
 pub mod publish;
 pub mod rival;
 pub mod running;
+pub mod stratum;
 mod ticker;
 pub mod view;

@@ -15,7 +15,7 @@ use std::{
 
 use api::{events::Events, fees::Fees, operator::Command};
 use chain::{
-    Address, Store, StoreError,
+    Store, StoreError,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
 };
 use miner::Miner;
@@ -32,6 +32,7 @@ use tracing::{debug, info};
 use super::{
     bridge::Bridge,
     clock::Clock,
+    coinbase::Coinbase,
     core::{self, Core, Message},
     delay::Delayed,
     faucet::faucet,
@@ -40,6 +41,7 @@ use super::{
     mining::{Mining, Site},
     operator::{ORDERS_MAX, Operator},
     publish::{Identity, Publisher, Readers},
+    stratum::{self, Outside, Workshop},
     ticker::Ticker,
 };
 use crate::{
@@ -75,8 +77,16 @@ struct Server {
     stop: oneshot::Sender<()>,
 }
 
+/// What the HTTP server is given, beside what all parts share.
+struct Doors {
+    listener: TcpListener,
+    vhosts: Vec<String>,
+    operator: api::operator::Operator,
+    outside: Outside,
+}
+
 /// Tasks of the runtime by name.
-type Tasks = Vec<(&'static str, task::JoinHandle<()>)>;
+pub type Tasks = Vec<(&'static str, task::JoinHandle<()>)>;
 
 /// What the parts of a node share.
 struct Wiring {
@@ -95,6 +105,19 @@ impl Wiring {
             clock: self.clock,
         }
     }
+
+    fn site(&self, coinbase: Coinbase) -> Result<Site, Failure> {
+        Ok(Site {
+            // Nobody where nobody may mine.
+            beneficiary: coinbase.beneficiary.unwrap_or_default(),
+            extra_data: coinbase.extra_data,
+            extra_nonce: random::bytes()?,
+            views: self.readers.views.clone(),
+            inbox: self.inbox.clone(),
+            clock: self.clock,
+            metrics: Arc::clone(&self.metrics),
+        })
+    }
 }
 
 impl Running {
@@ -107,12 +130,13 @@ impl Running {
     ) -> Result<Self, Failure> {
         opened.node.set_min_chain_work(settings.min_chain_work);
         let dev = opened.network.spec.dev;
-        let coinbase = coinbase(settings, dev)?;
+        let coinbase = Coinbase::of(settings, dev)?;
         let miner = settings.mine.then(|| own_miner(settings)).transpose()?;
         let (spec, text) = (Arc::clone(opened.node.spec()), opened.network.text.clone());
         let genesis = opened.node.genesis_hash();
         let (name, head) = (opened.network.name.clone(), opened.node.head());
         let listener = listen::http(runtime, settings)?;
+        let miners = listen::stratum(runtime, settings)?;
         let (events_in, events) = mpsc::channel(UNCHECKED_QUEUE);
         let network = listen::network(
             runtime, settings, directory, genesis, &spec, text, events_in,
@@ -122,7 +146,7 @@ impl Running {
         let record = |path: &PathBuf| recording::start(path, &opened, settings.min_chain_work);
         let recorder = settings.record.as_ref().map(record).transpose()?;
         let (wiring, core) = start_core(opened, settings.mine, outbox, recorder)?;
-        let endpoints = listen::endpoints(&listener, &network)?;
+        let endpoints = listen::endpoints(&listener, miners.as_ref(), &network)?;
         info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
         let (delay, delayed) = watch::channel(Duration::ZERO);
         let bridge = Bridge {
@@ -138,24 +162,33 @@ impl Running {
             ("ticker", runtime.spawn(wiring.ticker().run())),
         ];
         let (operator, orders) = operator(directory)?;
-        let server = start_api(runtime, listener, &wiring, settings, operator, &mut tasks);
+        let site = wiring.site(coinbase)?;
+        let workshop = Workshop {
+            site: site.clone(),
+            dev,
+            payee: coinbase.beneficiary,
+        };
+        let outside = stratum::start(runtime, miners, workshop, &mut tasks)?;
+        let doors = Doors {
+            listener,
+            vhosts: settings.http_vhosts.clone(),
+            operator,
+            outside,
+        };
+        let server = start_api(runtime, doors, &wiring, &mut tasks);
         let (stop_mining, paused) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-        let extra_nonce = random::bytes()?;
-        let site = coinbase.map(|coinbase| site(coinbase, extra_nonce, &wiring));
-        if let (true, Some(site)) = (dev, site.clone()) {
+        if dev {
             let operator = Operator {
                 orders,
                 network: network.commands(),
                 delay,
-                site,
+                site: site.clone(),
                 stop: Arc::clone(&stop_mining),
                 paused: Arc::clone(&paused),
             };
             tasks.push(("operator", runtime.spawn(operator.run())));
         }
-        let mining = miner
-            .zip(site)
-            .map(|(miner, site)| start_mining(miner, site, Arc::clone(&stop_mining), paused));
+        let mining = miner.map(|miner| start_mining(miner, site, Arc::clone(&stop_mining), paused));
         // Written last: whoever reads them finds everything up.
         endpoints.write(directory)?;
         Ok(Self {
@@ -232,66 +265,12 @@ fn bug(part: &str) -> Failure {
     )
 }
 
-/// Who is paid for blocks, and the tag they carry.
-#[derive(Clone, Copy)]
-struct Coinbase {
-    beneficiary: Address,
-    extra_data: [u8; 32],
-}
-
-/// What blocks of ours say, where there may be any: on a dev network an operator may order some
-/// of a node that does not mine.
-fn coinbase(settings: &Settings, dev: bool) -> Result<Option<Coinbase>, Failure> {
-    if !settings.mine && !dev {
-        return Ok(None);
-    }
-    let usage = |message: String| Failure::new(Exit::Usage, message);
-    let text = match settings.beneficiary.as_deref() {
-        Some(text) => text,
-        None if settings.mine => {
-            let what = "mining needs somebody to pay: give --beneficiary ADDRESS";
-            return Err(usage(what.to_owned()));
-        }
-        None => "dev:0",
-    };
-    let party: wallet::Party = text
-        .parse()
-        .map_err(|error| usage(format!("--beneficiary: {error}")))?;
-    if matches!(party, wallet::Party::Dev(_)) && !dev {
-        return Err(usage(format!(
-            "--beneficiary {text}: everybody knows the dev keys; they are for dev networks only"
-        )));
-    }
-    let tag = settings.tag.as_bytes();
-    let mut extra_data = [0; 32];
-    let room = extra_data
-        .get_mut(..tag.len())
-        .ok_or_else(|| usage(format!("--tag has at most 32 bytes, got {}", tag.len())))?;
-    room.copy_from_slice(tag);
-    Ok(Some(Coinbase {
-        beneficiary: party.address(),
-        extra_data,
-    }))
-}
-
 fn own_miner(settings: &Settings) -> Result<Miner, Failure> {
     let config = miner::Config {
         threads: settings.threads,
         throttle_percent: settings.throttle,
     };
     Miner::new(config).map_err(|error| Failure::new(Exit::Usage, error))
-}
-
-fn site(coinbase: Coinbase, extra_nonce: [u8; 16], wiring: &Wiring) -> Site {
-    Site {
-        beneficiary: coinbase.beneficiary,
-        extra_data: coinbase.extra_data,
-        extra_nonce,
-        views: wiring.readers.views.clone(),
-        inbox: wiring.inbox.clone(),
-        clock: wiring.clock,
-        metrics: Arc::clone(&wiring.metrics),
-    }
 }
 
 /// A new token in the data directory, and a queue for the orders of whoever shows it.
@@ -360,18 +339,12 @@ fn start_core(
 }
 
 /// Starts the HTTP API; it ends when its `stop` is dropped.
-fn start_api(
-    runtime: &Runtime,
-    listener: TcpListener,
-    wiring: &Wiring,
-    settings: &Settings,
-    operator: api::operator::Operator,
-    tasks: &mut Tasks,
-) -> Server {
+fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks) -> Server {
     let (stop, stopped) = oneshot::channel::<()>();
     let (submissions, waiting) = mpsc::channel(CORE_QUEUE);
     let mut registry = Registry::default();
     wiring.metrics.register(&mut registry);
+    doors.outside.foreman.metrics().register(&mut registry);
     let events = Events::new(wiring.readers.journal.clone());
     metrics::register_streams(&mut registry, events.streams());
     let (clock, heartbeat) = (wiring.clock, Arc::clone(&wiring.heartbeat));
@@ -390,13 +363,14 @@ fn start_api(
         clock: Arc::new(move || clock.now()),
         is_healthy: Arc::new(is_healthy),
         events,
-        vhosts: Arc::new(settings.http_vhosts.clone()),
-        operator,
+        vhosts: Arc::new(doors.vhosts),
+        operator: doors.operator,
+        mining: doors.outside.questions,
         fees: Arc::new(Fees::default()),
         faucet: dev.then(faucet),
     };
     let forward = forward(waiting, wiring.inbox.clone());
-    let serve = api::serve(listener, state, async move { drop(stopped.await) });
+    let serve = api::serve(doors.listener, state, async move { drop(stopped.await) });
     tasks.push(("queue of submissions", runtime.spawn(forward)));
     let task = runtime.spawn(serve);
     Server { task, stop }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -53,6 +54,9 @@ pub struct Args {
     /// HTTP port of node 1; the others take the next free ones. 0: chosen by the system
     #[arg(long = "http.port", default_value_t = 8545)]
     http_port: u16,
+    /// Let miners of other programs work for node 1: it takes them in here over Stratum v1
+    #[arg(long, value_name = "IP:PORT")]
+    stratum: Option<SocketAddr>,
     /// Let nodes of the local network in, and find them
     #[arg(long)]
     lan: bool,
@@ -179,6 +183,7 @@ fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
         throttle_percent: args.throttle,
         lan: args.lan,
         record: args.record,
+        stratum: args.stratum,
     })
 }
 
@@ -226,6 +231,10 @@ fn banner(args: &Args, plan: &Plan, nodes: &[NodeProcess]) -> Result<String, Fai
             ""
         };
         out.push_str(&format!("  node {number}  {url}{hint}\n"));
+    }
+    if let Some(address) = nodes[0].endpoints.stratum {
+        let hint = "user name: ADDRESS or dev:N";
+        out.push_str(&format!("  miners  stratum+tcp://{address}    {hint}\n"));
     }
     out.push_str(&format!(
         "  wallet  {} funded accounts from the words \"{}\" (DEV NETWORK ONLY)\n",

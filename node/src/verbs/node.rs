@@ -1,7 +1,7 @@
 //! `lignum node`: runs a node until it is told to stop.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -92,6 +92,9 @@ pub struct Args {
     /// Share of its time that each mining thread works, in percent [default: 100]
     #[arg(long, env = "LIGNUM_THROTTLE", value_parser = parse_percent)]
     pub throttle: Option<u8>,
+    /// Let miners of other programs work for this node: take them in here over Stratum v1
+    #[arg(long, env = "LIGNUM_STRATUM", value_name = "IP:PORT")]
+    pub stratum: Option<SocketAddr>,
     /// Who is paid for mined blocks: an address, or dev:N on a dev network
     #[arg(long, env = "LIGNUM_BENEFICIARY", value_name = "ADDRESS")]
     pub beneficiary: Option<String>,

@@ -1,0 +1,240 @@
+//! The foreman on views made by hand, one round at a time.
+
+use std::{
+    sync::{Arc, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use api::{mining::Rejection, network::SyncInfo};
+use chain::{
+    Address, Bits, BlockHash, BlockId, ChainSpec, Header, Input, MemoryStore, Node, Store,
+};
+use miner::limits::{BENEFICIARIES_MAX, JOBS_KEPT};
+use state::Evm;
+use tokio::sync::{mpsc, watch};
+
+use super::foreman::{Foreman, JOB_LIFE, POST_LIFE, RENEWAL_MIN, Work};
+use crate::shell::{
+    clock::Clock,
+    core::Message,
+    metrics::Metrics,
+    mining::Site,
+    publish::{Identity, Publisher},
+    view::View,
+};
+
+const ONE: Address = Address::repeat_byte(1);
+const TWO: Address = Address::repeat_byte(2);
+
+/// The view of a network's genesis block; another `number`, another network and so another head.
+fn view(number: u32, sync: SyncInfo) -> Arc<View> {
+    let text = ChainSpec::devnet(1_700_000_000 + number, Bits(0x207f_ffff));
+    let spec = Arc::new(ChainSpec::parse(&text).unwrap().spec);
+    let mut store = MemoryStore::default();
+    store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let node = Node::open(spec, Evm::new(), &snapshot).unwrap();
+    let identity = Identity {
+        network: "test".into(),
+        mining: false,
+    };
+    let (reader, metrics) = (Arc::new(snapshot), Arc::default());
+    let made = Publisher::new(&node, reader, Clock::start(), metrics, identity).unwrap();
+    let mut view = View::clone(&made.1.views.borrow());
+    drop(made);
+    Arc::get_mut(&mut view.api).unwrap().sync = sync;
+    Arc::new(view)
+}
+
+/// A foreman, and the ends of what it is given.
+struct Bench {
+    foreman: Arc<Foreman>,
+    views: watch::Sender<Arc<View>>,
+    inbox: mpsc::Receiver<Message>,
+}
+
+fn bench() -> Bench {
+    let (views, shown) = watch::channel(view(0, SyncInfo::default()));
+    let (inbox_in, inbox) = mpsc::channel(8);
+    let site = Site {
+        beneficiary: Address::ZERO,
+        extra_data: [9; 32],
+        extra_nonce: [8; 16],
+        views: shown,
+        inbox: inbox_in,
+        clock: Clock::start(),
+        metrics: Arc::<Metrics>::default(),
+    };
+    Bench {
+        foreman: Foreman::new(site, true, [1, 2, 3, 4]),
+        views,
+        inbox,
+    }
+}
+
+type Jobs = watch::Receiver<Option<Arc<Work>>>;
+
+fn join(foreman: &Foreman, address: Address) -> Jobs {
+    foreman.reserve(address).unwrap();
+    foreman.join(address)
+}
+
+fn job(jobs: &mut Jobs) -> Option<Arc<Work>> {
+    jobs.borrow_and_update().clone()
+}
+
+/// Makes an address' times lie further back.
+fn age(foreman: &Foreman, address: Address, by: Duration) {
+    let mut posts = foreman.posts.lock().unwrap_or_else(PoisonError::into_inner);
+    let post = posts.get_mut(&address).unwrap();
+    let back = |time: Instant| time.checked_sub(by).unwrap();
+    (post.made, post.used) = (back(post.made), back(post.used));
+}
+
+#[test]
+fn each_address_has_jobs_of_its_own_on_the_present_head() {
+    let bench = bench();
+    let (mut one, mut two) = (join(&bench.foreman, ONE), join(&bench.foreman, TWO));
+    assert!(job(&mut one).is_none());
+    bench.foreman.round();
+    let (first, other) = (job(&mut one).unwrap(), job(&mut two).unwrap());
+    assert_eq!(first.job.header().extension.beneficiary, ONE);
+    assert_eq!(other.job.header().extension.beneficiary, TWO);
+    assert_ne!(first.job.id(), other.job.id());
+    assert_eq!(first.job.header().extension.extra_data, [9; 32]);
+    bench.foreman.round();
+    assert!(!one.has_changed().unwrap(), "the job is fresh");
+
+    let next = view(1, SyncInfo::default());
+    bench.views.send_replace(Arc::clone(&next));
+    bench.foreman.round();
+    let second = job(&mut one).unwrap();
+    assert_eq!(second.job.parent(), next.api.head.hash);
+    assert_ne!(second.job.parent(), first.job.parent());
+    assert!(bench.foreman.find(|work| work.job.id() == first.job.id()).is_none());
+}
+
+#[test]
+fn jobs_are_renewed_when_they_are_old_or_it_is_asked_for() {
+    let bench = bench();
+    let mut jobs = join(&bench.foreman, ONE);
+    bench.foreman.round();
+    let mut last = job(&mut jobs).unwrap();
+    for by in [JOB_LIFE, RENEWAL_MIN] {
+        bench.foreman.renew(ONE);
+        bench.foreman.round();
+        assert!(!jobs.has_changed().unwrap(), "not so soon");
+        age(&bench.foreman, ONE, by);
+        // A job at the same second would be the same work.
+        thread::sleep(Duration::from_millis(1_100));
+        bench.foreman.round();
+        let next = job(&mut jobs).unwrap();
+        assert!(next.job.header().pow.time > last.job.header().pow.time);
+        assert_eq!(next.job.parent(), last.job.parent());
+        assert!(bench.foreman.find(|work| work.job.id() == last.job.id()).is_some());
+        last = next;
+    }
+    age(&bench.foreman, ONE, RENEWAL_MIN);
+    bench.foreman.round();
+    assert!(!jobs.has_changed().unwrap(), "nobody asked, and it is not old");
+    age(&bench.foreman, ONE, JOB_LIFE);
+    bench.foreman.round();
+    let kept = bench.foreman.posts.lock().unwrap()[&ONE].recent.len();
+    assert!((3..=JOBS_KEPT).contains(&kept));
+}
+
+#[test]
+fn a_node_far_behind_gives_no_jobs() {
+    let bench = bench();
+    let mut jobs = join(&bench.foreman, ONE);
+    let behind = |height| SyncInfo {
+        is_syncing: true,
+        best_header: BlockId {
+            height,
+            hash: BlockHash([3; 32]),
+        },
+        ..SyncInfo::default()
+    };
+    bench.views.send_replace(view(1, behind(7)));
+    bench.foreman.round();
+    assert!(job(&mut jobs).is_none());
+    assert!(bench.foreman.offer(ONE).unwrap_err().contains("catching up"));
+    // A block or two on their way are no reason to rest.
+    bench.views.send_replace(view(1, behind(6)));
+    bench.foreman.round();
+    assert!(job(&mut jobs).is_some());
+}
+
+/// Threat N2.
+#[test]
+fn addresses_that_are_paid_are_bounded_and_forgotten() {
+    let Bench { foreman, .. } = &bench();
+    let address = |number: usize| Address::left_padding_from(&number.to_be_bytes());
+    let mut listeners: Vec<_> = (1..=BENEFICIARIES_MAX)
+        .map(|number| join(foreman, address(number)))
+        .collect();
+    let error = foreman.reserve(ONE).unwrap_err();
+    assert!(error.contains("64 addresses"), "{error}");
+    foreman.reserve(address(1)).unwrap();
+    listeners.pop();
+    foreman.reserve(ONE).unwrap();
+    listeners.clear();
+    foreman.round();
+    assert_eq!(foreman.posts.lock().unwrap().len(), BENEFICIARIES_MAX);
+    age(foreman, ONE, POST_LIFE);
+    foreman.round();
+    assert_eq!(foreman.posts.lock().unwrap().len(), BENEFICIARIES_MAX - 1);
+}
+
+/// A header of an offer that meets the target, or misses it.
+fn solve(offer: &Header, is_met: impl Fn(bool) -> bool) -> Header {
+    let target = offer.pow.bits.target().unwrap();
+    let mut header = offer.clone();
+    while !is_met(target.is_met_by(&header.hash())) {
+        header.pow.nonce += 1;
+    }
+    header
+}
+
+#[test]
+fn blocks_are_checked_before_the_core_hears_of_them() {
+    let mut bench = bench();
+    let foreman = Arc::clone(&bench.foreman);
+    let (offer, other) = (foreman.offer(ONE).unwrap(), foreman.offer(ONE).unwrap());
+    assert_ne!(offer.extension.extra_nonce, other.extension.extra_nonce);
+    let hit = solve(&offer, |met| met);
+    let refused = |change: &dyn Fn(&mut Header)| {
+        let mut header = hit.clone();
+        change(&mut header);
+        foreman.hand_in_header(header).unwrap_err()
+    };
+    let low = solve(&offer, |met| !met);
+    assert_eq!(foreman.hand_in_header(low), Err(Rejection::HighHash));
+    let parent = |header: &mut Header| header.pow.parent = BlockHash([5; 32]);
+    assert_eq!(refused(&parent), Rejection::StalePrevious);
+    let gas = |header: &mut Header| header.extension.gas_used = 1;
+    assert_eq!(refused(&gas), Rejection::UnknownWork);
+    let rolled = |by: i64| {
+        let mut header = offer.clone();
+        let time = i64::from(header.pow.time) + by;
+        header.pow.time = u32::try_from(time).unwrap();
+        foreman.hand_in_header(solve(&header, |met| met))
+    };
+    assert_eq!(rolled(-1), Err(Rejection::Time));
+    assert_eq!(rolled(121), Err(Rejection::Time));
+    // The genesis block is years old, so each second more is a second more forgiven (Rule H2).
+    assert_eq!(rolled(1), Err(Rejection::Time));
+    let version = |header: &mut Header| {
+        header.pow.version |= 1;
+        *header = solve(header, |met| met);
+    };
+    assert_eq!(refused(&version), Rejection::Rejected);
+    assert!(bench.inbox.try_recv().is_err(), "the core has heard of none");
+
+    assert_eq!(foreman.hand_in_header(hit.clone()), Ok(()));
+    let Ok(Message::Input(Input::Block { from: None, block })) = bench.inbox.try_recv() else {
+        panic!("the core has not been given the block");
+    };
+    assert_eq!(block.id().hash, hit.hash());
+}
