@@ -199,6 +199,11 @@ impl Node {
         self.endpoints["p2p"][0].as_str().unwrap().to_owned()
     }
 
+    /// `HOST:PORT` where it takes in miners.
+    pub fn stratum(&self) -> String {
+        self.endpoints["stratum"].as_str().unwrap().to_owned()
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -19,4 +19,5 @@ mod record;
 mod refusals;
 mod settings;
 mod split;
+mod stratum;
 mod wallet;
