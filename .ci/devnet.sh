@@ -13,10 +13,10 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# Starts a new network; what it prints goes to $devnet_dir/log.
+# Starts a new network, with further arguments; what it prints goes to $devnet_dir/log.
 start_devnet() {
     rm -rf "${devnet_dir:?}/data"
-    "$lignum" devnet --fresh --datadir "$devnet_dir/data" --http.port "$http_port" \
+    "$lignum" devnet --fresh --datadir "$devnet_dir/data" --http.port "$http_port" "$@" \
         >"$devnet_dir/log" 2>&1 &
     devnet_pid=$!
 }

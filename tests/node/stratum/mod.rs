@@ -5,7 +5,7 @@ mod client;
 mod hostile;
 mod template;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use client::{Job, Miner, block_target, hex, share_target, unhex};
 use serde_json::{Value, json};
@@ -227,6 +227,32 @@ fn miners_roll_the_time_a_little() {
     assert_eq!(miner.submit(DEV_1, &found), 0);
     node.wait_for("the block", |node| node.height() == 1);
     assert_eq!(block(&node, "1")["time"], time);
+}
+
+/// A time that cannot be rolled, since the standstill that the difficulty overlooks grows with it
+/// (Rule H2), makes no block that others would refuse.
+#[test]
+fn a_block_that_its_rolled_time_spoils_is_not_announced() {
+    let world = World::new();
+    let spec = world.write_spec("network.json", &json!({"half_life_secs": 120}));
+    let mut old: Value = serde_json::from_str(&fs::read_to_string(&spec).unwrap()).unwrap();
+    old["timestamp"] = json!("1700000000");
+    fs::write(&spec, old.to_string()).unwrap();
+    let node = pool(&world, "node").start();
+    let mut miner = Miner::working(&node.stratum(), DEV_1);
+    let job = miner.job.clone().unwrap();
+    let time = u32::from_str_radix(&job.time, 16).unwrap() + 7;
+    let rolled = Job {
+        time: format!("{time:08x}"),
+        ..job.clone()
+    };
+    let found = miner.find_block(&rolled, None);
+    assert_eq!(miner.submit(DEV_1, &found), 0, "a share it is");
+    assert_eq!(metric(&node, "lignum_stratum_blocks_total"), 0.0);
+    assert!(node.log().contains("rolled the time"));
+    let found = miner.find_block(&job, None);
+    assert_eq!(miner.submit(DEV_1, &found), 0);
+    node.wait_for("the block", |node| node.height() == 1);
 }
 
 #[test]

@@ -112,7 +112,12 @@ fn each_address_has_jobs_of_its_own_on_the_present_head() {
     let second = job(&mut one).unwrap();
     assert_eq!(second.job.parent(), next.api.head.hash);
     assert_ne!(second.job.parent(), first.job.parent());
-    assert!(bench.foreman.find(|work| work.job.id() == first.job.id()).is_none());
+    assert!(
+        bench
+            .foreman
+            .find(|work| work.job.id() == first.job.id())
+            .is_none()
+    );
 }
 
 #[test]
@@ -132,12 +137,20 @@ fn jobs_are_renewed_when_they_are_old_or_it_is_asked_for() {
         let next = job(&mut jobs).unwrap();
         assert!(next.job.header().pow.time > last.job.header().pow.time);
         assert_eq!(next.job.parent(), last.job.parent());
-        assert!(bench.foreman.find(|work| work.job.id() == last.job.id()).is_some());
+        assert!(
+            bench
+                .foreman
+                .find(|work| work.job.id() == last.job.id())
+                .is_some()
+        );
         last = next;
     }
     age(&bench.foreman, ONE, RENEWAL_MIN);
     bench.foreman.round();
-    assert!(!jobs.has_changed().unwrap(), "nobody asked, and it is not old");
+    assert!(
+        !jobs.has_changed().unwrap(),
+        "nobody asked, and it is not old"
+    );
     age(&bench.foreman, ONE, JOB_LIFE);
     bench.foreman.round();
     let kept = bench.foreman.posts.lock().unwrap()[&ONE].recent.len();
@@ -159,7 +172,13 @@ fn a_node_far_behind_gives_no_jobs() {
     bench.views.send_replace(view(1, behind(7)));
     bench.foreman.round();
     assert!(job(&mut jobs).is_none());
-    assert!(bench.foreman.offer(ONE).unwrap_err().contains("catching up"));
+    assert!(
+        bench
+            .foreman
+            .offer(ONE)
+            .unwrap_err()
+            .contains("catching up")
+    );
     // A block or two on their way are no reason to rest.
     bench.views.send_replace(view(1, behind(6)));
     bench.foreman.round();
@@ -230,7 +249,10 @@ fn blocks_are_checked_before_the_core_hears_of_them() {
         *header = solve(header, |met| met);
     };
     assert_eq!(refused(&version), Rejection::Rejected);
-    assert!(bench.inbox.try_recv().is_err(), "the core has heard of none");
+    assert!(
+        bench.inbox.try_recv().is_err(),
+        "the core has heard of none"
+    );
 
     assert_eq!(foreman.hand_in_header(hit.clone()), Ok(()));
     let Ok(Message::Input(Input::Block { from: None, block })) = bench.inbox.try_recv() else {
