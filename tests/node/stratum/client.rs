@@ -134,14 +134,14 @@ impl Miner {
     pub fn working(address: &str, name: &str) -> Self {
         let mut miner = Self::connect(address);
         miner.subscribe();
-        let answer = miner.call("mining.authorize", json!([name, "x"]));
+        let answer = miner.call("mining.authorize", &json!([name, "x"]));
         assert_eq!(answer["result"], true, "{answer}");
         miner.next_job();
         miner
     }
 
     pub fn subscribe(&mut self) {
-        let answer = self.call("mining.subscribe", json!(["independent/1.0"]));
+        let answer = self.call("mining.subscribe", &json!(["independent/1.0"]));
         let result = answer["result"].as_array().unwrap();
         self.extranonce_1 = result[1].as_str().unwrap().to_owned();
         self.extranonce_2_size = usize::try_from(result[2].as_u64().unwrap()).unwrap();
@@ -153,7 +153,7 @@ impl Miner {
     }
 
     /// Sends a call and gives its answer; what else comes meanwhile is taken in.
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub fn call(&mut self, method: &str, params: &Value) -> Value {
         self.calls += 1;
         let id = self.calls;
         let line = json!({"id": id, "method": method, "params": params});
@@ -265,7 +265,7 @@ impl Miner {
             json!(found.nonce),
         ];
         params.extend(found.version_bits.as_ref().map(|bits| json!(bits)));
-        let answer = self.call("mining.submit", json!(params));
+        let answer = self.call("mining.submit", &json!(params));
         assert_eq!(
             answer["error"].is_null(),
             answer["result"] == true,

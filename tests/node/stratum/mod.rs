@@ -73,11 +73,11 @@ fn miners_of_five_and_of_six_parameters_mine_real_blocks() {
     assert!(sent.status.success(), "{}", stderr(&sent));
     let mut rolling = Miner::connect(&node.stratum());
     let extensions = json!([["version-rolling"], {"version-rolling.mask": "ffffffff"}]);
-    let answer = rolling.call("mining.configure", extensions);
+    let answer = rolling.call("mining.configure", &extensions);
     let mask = json!({"version-rolling": true, "version-rolling.mask": "1fffe000"});
     assert_eq!(answer["result"], mask);
     rolling.subscribe();
-    rolling.call("mining.authorize", json!(["dev:5", "x"]));
+    rolling.call("mining.authorize", &json!(["dev:5", "x"]));
     let job = rolling.next_job();
     let found = rolling.find_block(&job, Some(0x1246_8000));
     assert_eq!(rolling.submit("dev:5", &found), 0);
@@ -129,7 +129,7 @@ fn hard_world() -> World {
 /// A miner whose shares are easy, and a job at that difficulty.
 fn easy(node: &Node, name: &str) -> (Miner, Job) {
     let mut miner = Miner::working(&node.stratum(), name);
-    let told = miner.call("mining.suggest_difficulty", json!([1e-8]));
+    let told = miner.call("mining.suggest_difficulty", &json!([1e-8]));
     assert_eq!(told["result"], true);
     let job = miner.next_job();
     assert!(!job.clean, "the head is the same");
@@ -175,7 +175,7 @@ fn shares_are_refused_with_the_customary_codes() {
         (&DEV_1.replace('C', "c"), "checksum"),
         ("dev:100", "dev:0 to dev:99"),
     ] {
-        let answer = stranger.call("mining.authorize", json!([name, "x"]));
+        let answer = stranger.call("mining.authorize", &json!([name, "x"]));
         let text = answer["error"][1].as_str().unwrap();
         assert!(text.contains(said), "{name}: {text}");
     }
