@@ -15,7 +15,7 @@ use std::{
 
 use api::{events::Events, fees::Fees, operator::Command};
 use chain::{
-    Store, StoreError,
+    ChainSpec, Store, StoreError,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
 };
 use miner::Miner;
@@ -106,6 +106,23 @@ impl Wiring {
         }
     }
 
+    fn bridge(
+        &self,
+        spec: Arc<ChainSpec>,
+        outgoing: mpsc::Receiver<core::Outgoing>,
+        events: Delayed,
+        network: &p2p::Handle,
+    ) -> Bridge {
+        Bridge {
+            spec,
+            inbox: self.inbox.clone(),
+            outgoing,
+            events,
+            network: network.commands(),
+            views: self.readers.views.clone(),
+        }
+    }
+
     fn site(&self, coinbase: Coinbase) -> Result<Site, Failure> {
         Ok(Site {
             // Nobody where nobody may mine.
@@ -149,14 +166,7 @@ impl Running {
         let endpoints = listen::endpoints(&listener, miners.as_ref(), &network)?;
         info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
         let (delay, delayed) = watch::channel(Duration::ZERO);
-        let bridge = Bridge {
-            spec,
-            inbox: wiring.inbox.clone(),
-            outgoing,
-            events: Delayed::new(events, delayed),
-            network: network.commands(),
-            views: wiring.readers.views.clone(),
-        };
+        let bridge = wiring.bridge(spec, outgoing, Delayed::new(events, delayed), &network);
         let mut tasks = vec![
             ("bridge", runtime.spawn(bridge.run())),
             ("ticker", runtime.spawn(wiring.ticker().run())),
