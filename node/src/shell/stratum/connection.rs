@@ -71,7 +71,7 @@ impl Connection {
             End::Gone => debug!(%peer, "a miner has gone"),
             End::Closed(why) => {
                 self.foreman.metrics().closed.inc();
-                info!(%peer, "closed a miner's connection: {why}");
+                debug!(%peer, "closed a miner's connection: {why}");
             }
         }
     }
@@ -103,7 +103,13 @@ impl Connection {
                         line => self.session.line(line, &now),
                     }
                 }
-                work = next_work(&mut self.post) => self.session.job(Arc::clone(&work.job)),
+                work = next_work(&mut self.post) => {
+                    // The head may have moved since; then the next job is on its way.
+                    if work.job.parent() != self.foreman.now().head {
+                        continue;
+                    }
+                    self.session.job(Arc::clone(&work.job))
+                }
                 _ = ticks.tick() => self.session.tick(self.foreman.now().ms),
             };
             if let Err(end) = self.carry_out(deeds, &mut writer).await {
@@ -123,7 +129,7 @@ impl Connection {
             match deed {
                 Deed::Send(line) => text.push_str(&line),
                 Deed::Work(address) => {
-                    info!(peer = %self.peer, %address, "a miner works for this address");
+                    debug!(peer = %self.peer, %address, "a miner works for this address");
                     self.post = Some((address, self.foreman.join(address)));
                 }
                 Deed::Accepted(hashes) => self.foreman.metrics().accepted(hashes),

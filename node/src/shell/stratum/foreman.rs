@@ -49,6 +49,9 @@ const ROUND_MIN: Duration = Duration::from_millis(10);
 const BEHIND_BLOCKS: u64 = 6;
 /// A template asked for over HTTP is given out again for so long.
 const OFFER_LIFE: Duration = Duration::from_secs(2);
+/// Time for the core to make a block that it was given its head. As long as that, another block on
+/// the same parent would only be its rival.
+const TAKE_TIME: Duration = Duration::from_secs(1);
 /// An address without connections is forgotten after this long without a question.
 pub(super) const POST_LIFE: Duration = Duration::from_secs(120);
 
@@ -61,6 +64,8 @@ pub struct Foreman {
     dev: bool,
     run: [u8; 4],
     pub(super) posts: Mutex<BTreeMap<Address, Post>>,
+    /// The parent of the last block handed in, and when that was.
+    spent: Mutex<Option<(BlockHash, Instant)>>,
     wake: Notify,
     jobs: AtomicU64,
     connections: AtomicU32,
@@ -116,7 +121,7 @@ impl Post {
     }
 
     /// Takes a new job, unless it is the one it has.
-    fn take(&mut self, work: Arc<Work>) {
+    pub(super) fn take(&mut self, work: Arc<Work>) {
         if let Some(last) = self.current(&work.job.parent()) {
             if last.job.header() == work.job.header() {
                 return;
@@ -141,6 +146,7 @@ impl Foreman {
             dev,
             run,
             posts: Mutex::default(),
+            spent: Mutex::default(),
             wake: Notify::new(),
             jobs: AtomicU64::new(1),
             connections: AtomicU32::new(0),
@@ -178,6 +184,11 @@ impl Foreman {
 
     /// Gives a job to each post that is due.
     pub(super) fn round(&self) {
+        self.round_within(FULL_JOBS_TIME);
+    }
+
+    /// The same, with full jobs at once for those whose turn comes in this time.
+    pub(super) fn round_within(&self, full_jobs_time: Duration) {
         let view = self.site.view();
         if is_behind(&view) {
             return;
@@ -185,7 +196,7 @@ impl Foreman {
         let start = Instant::now();
         let mut without_transactions = Vec::new();
         for address in self.due(&view) {
-            if start.elapsed() < FULL_JOBS_TIME {
+            if start.elapsed() < full_jobs_time {
                 self.renew_from(&view, address, Site::template);
             } else {
                 self.renew_from(&view, address, Site::empty_template);
@@ -406,8 +417,16 @@ impl Foreman {
             warn!("a miner rolled the time of a block whose transactions look at it: block lost");
             return Err(Rejection::Time);
         }
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let parent = checked.header().header().pow.parent;
+        let is_spent =
+            |(spent, since): (BlockHash, Instant)| spent == parent && since.elapsed() < TAKE_TIME;
+        if spent.is_some_and(is_spent) {
+            return Err(Rejection::StalePrevious);
+        }
         if self.site.submit(checked) {
             self.metrics.blocks.inc();
+            *spent = Some((parent, Instant::now()));
         }
         Ok(())
     }

@@ -105,6 +105,13 @@ fn each_address_has_jobs_of_its_own_on_the_present_head() {
     assert_eq!(first.job.header().extension.extra_data, [9; 32]);
     bench.foreman.round();
     assert!(!one.has_changed().unwrap(), "the job is fresh");
+    let mut posts = bench.foreman.posts.lock().unwrap();
+    posts.get_mut(&ONE).unwrap().take(Arc::clone(&first));
+    drop(posts);
+    assert!(
+        !one.has_changed().unwrap(),
+        "nobody does the same work twice"
+    );
 
     let next = view(1, SyncInfo::default());
     bench.views.send_replace(Arc::clone(&next));
@@ -259,4 +266,21 @@ fn blocks_are_checked_before_the_core_hears_of_them() {
         panic!("the core has not been given the block");
     };
     assert_eq!(block.id().hash, hit.hash());
+    let rival = foreman.hand_in_header(solve(&other, |met| met));
+    assert_eq!(rival, Err(Rejection::StalePrevious), "of our own block");
+    assert!(bench.inbox.try_recv().is_err());
+}
+
+#[test]
+fn those_who_would_wait_get_a_job_without_transactions_first() {
+    let Bench { foreman, .. } = &bench();
+    let mut jobs = [ONE, TWO].map(|address| join(foreman, address));
+    foreman.round_within(Duration::ZERO);
+    for jobs in &mut jobs {
+        let work = job(jobs).unwrap();
+        assert_eq!(work.job.header().extension.transaction_count, 0);
+        // The pool is empty too, so the full job is the same unless a second has passed.
+        let kept = &foreman.posts.lock().unwrap()[&work.job.header().extension.beneficiary];
+        assert!(kept.recent.len() <= 2);
+    }
 }
