@@ -123,8 +123,9 @@ impl Wiring {
         }
     }
 
-    fn site(&self, coinbase: Coinbase) -> Result<Site, Failure> {
-        Ok(Site {
+    /// Where blocks are made, by this node and by miners outside.
+    fn workshop(&self, coinbase: Coinbase, dev: bool) -> Result<Workshop, Failure> {
+        let site = Site {
             // Nobody where nobody may mine.
             beneficiary: coinbase.beneficiary.unwrap_or_default(),
             extra_data: coinbase.extra_data,
@@ -133,7 +134,9 @@ impl Wiring {
             inbox: self.inbox.clone(),
             clock: self.clock,
             metrics: Arc::clone(&self.metrics),
-        })
+        };
+        let payee = coinbase.beneficiary;
+        Ok(Workshop { site, dev, payee })
     }
 }
 
@@ -172,12 +175,8 @@ impl Running {
             ("ticker", runtime.spawn(wiring.ticker().run())),
         ];
         let (operator, orders) = operator(directory)?;
-        let site = wiring.site(coinbase)?;
-        let workshop = Workshop {
-            site: site.clone(),
-            dev,
-            payee: coinbase.beneficiary,
-        };
+        let workshop = wiring.workshop(coinbase, dev)?;
+        let site = workshop.site.clone();
         let outside = stratum::start(runtime, miners, workshop, &mut tasks)?;
         let doors = Doors {
             listener,
