@@ -26,7 +26,7 @@ use crate::{
     message::{Peer, Status},
     orphans::Orphans,
     params::{PROTOCOL_VERSION, STATE_WINDOW},
-    pool::{Pool, PoolError, PoolSnapshot, Source},
+    pool::{Pool, PoolError, PoolLimits, PoolSnapshot, Source},
     spec::ChainSpec,
     states::{States, Version},
     store::{Batch, BlockId, ExecutedBlock, Reader, StoreError},
@@ -181,6 +181,11 @@ impl<E: Execution> Node<E> {
     /// A setting of the node's owner, no part of consensus; zero unless it is set.
     pub fn set_min_chain_work(&mut self, min_chain_work: U256) {
         self.forest.set_min_chain_work(min_chain_work);
+    }
+
+    /// Sets how much the pool holds. A setting of the node's owner, made before the first step.
+    pub fn set_pool_limits(&mut self, limits: PoolLimits) {
+        self.pool.set_limits(limits);
     }
 
     /// Sets the number that peers cannot know, drawn afresh at each start.

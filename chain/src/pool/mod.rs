@@ -127,6 +127,11 @@ impl Pool {
         }
     }
 
+    /// Sets how much it holds, from the next transaction on.
+    pub fn set_limits(&mut self, limits: PoolLimits) {
+        Arc::make_mut(&mut self.shared).limits = limits;
+    }
+
     /// The pool as it is now.
     pub fn snapshot(&self) -> Arc<PoolSnapshot> {
         Arc::clone(&self.shared)

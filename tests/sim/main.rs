@@ -1,0 +1,53 @@
+//! Whole networks of the real node in virtual time, each from one seed.
+//!
+//! `SEED=7 cargo test -p lignum-chain --test sim` replays one run; `SEEDS=1000` makes so many.
+//! How it works, and how to add a fault or a checker: docs/testing.md.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the runner is a shell: it has threads and measures time"
+)]
+
+mod chaos;
+mod checks;
+mod host;
+mod hostile;
+mod model;
+mod net;
+mod promise;
+mod record;
+mod rng;
+mod runner;
+#[path = "../support/mod.rs"]
+mod support;
+mod tally;
+mod trace;
+mod users;
+mod wire;
+mod world;
+
+/// Seeds in a plain `cargo test`.
+const SEEDS: u64 = 24;
+
+#[test]
+fn networks_keep_their_promises() {
+    if let Some(seed) = runner::number("SEED") {
+        let run = runner::run(seed);
+        println!("seed {seed}: trace {:016x}, {:?}", run.trace, run.tally);
+        return;
+    }
+    let kept = runner::kept_seeds();
+    let count = runner::number("SEEDS").unwrap_or(SEEDS);
+    let first = runner::number("FIRST").unwrap_or(1);
+    let seeds = kept.into_iter().chain(first..first + count).collect();
+    let total = runner::run_all(seeds);
+    runner::assert_coverage(&total);
+}
+
+#[test]
+fn two_runs_of_a_seed_are_equal() {
+    for seed in [3, 4] {
+        assert_eq!(runner::whole_trace(seed), runner::whole_trace(seed), "seed {seed}");
+    }
+    assert_ne!(runner::whole_trace(3), runner::whole_trace(4));
+}

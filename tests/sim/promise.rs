@@ -1,0 +1,68 @@
+//! What a user was told: the node took the transaction. From then on it is mined, pooled, or the
+//! node can tell why not (property of users, over reorgs, restarts and floods).
+
+use chain::{CheckedTransaction, Reader, Store, pool::Departure, pool::Reason};
+
+use super::{
+    host::Host,
+    model::Model,
+    tally::{Reached, Tally},
+};
+
+/// A transaction that a node has taken from a user.
+#[derive(Clone)]
+pub struct Promise {
+    pub transaction: CheckedTransaction,
+}
+
+/// Looks after every promise of a host, when nothing is on its way from its store.
+pub fn check_promises(host: &mut Host, model: &Model, tally: &mut Tally) {
+    if host.promises.is_empty() || !host.is_up() || !host.loads.is_empty() {
+        return;
+    }
+    let db = host.store.snapshot().unwrap();
+    let pool = host.node().pool();
+    let mut told = Vec::new();
+    for (hash, promise) in &host.promises {
+        if pool.get(hash).is_some() || db.transaction(hash).unwrap().is_some() {
+            continue;
+        }
+        let Some(departure) = pool.departure(hash) else {
+            let (sender, nonce) = (promise.transaction.sender(), promise.transaction.nonce());
+            panic!("{hash} of {sender}, nonce {nonce}, has vanished without a reason");
+        };
+        check_reason(host, model, promise, departure, tally);
+        told.push(*hash);
+    }
+    for hash in told {
+        host.promises.remove(&hash);
+    }
+}
+
+/// A reason must be true.
+fn check_reason(
+    host: &Host,
+    model: &Model,
+    promise: &Promise,
+    departure: &Departure,
+    tally: &mut Tally,
+) {
+    let transaction = &promise.transaction;
+    let state = model.state(host.live.head);
+    let account = state.get(&transaction.sender());
+    let nonce = account.map_or(0, |account| account.nonce);
+    match &departure.reason {
+        Reason::Mined(block) => panic!("said to be mined in {block:?}, which is not so"),
+        Reason::Replaced { by } => {
+            assert_ne!(*by, transaction.hash());
+            tally.reach(Reached::Replaced);
+        }
+        Reason::NonceUsed { want, got } => {
+            assert!(got < want && *got == transaction.nonce() && nonce > *got);
+        }
+        Reason::Evicted { .. } => tally.reach(Reached::PoolEviction),
+        Reason::NotTakenBack(_) => tally.reach(Reached::NotTakenBack),
+        Reason::Expired { secs } => assert!(*secs >= 3 * 3_600, "expired after {secs} s"),
+        Reason::SenderHasCode => panic!("no sender has code here"),
+    }
+}
