@@ -34,6 +34,8 @@ pub const SPEC_GAS_LIMIT_MAX: u64 = 300_000_000;
 pub const SPEC_GAS_LIMIT_MIN: u64 = 21_000;
 /// Bytes of a chain spec file, on disk or from a peer.
 pub const SPEC_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a body without transactions: their count.
+pub const EMPTY_BODY_BYTES: u32 = 8;
 /// Smallest encoding of a transaction in a body: its length and one byte.
 pub const BODY_ITEM_BYTES_MIN: usize = 9;
 

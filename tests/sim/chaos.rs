@@ -32,6 +32,7 @@ pub struct Weather {
     pub duplicated: u64,
     pub late: u64,
     pub streams_lost: u64,
+    pub declined: u64,
 }
 
 /// What stays the same in a run.
@@ -58,7 +59,9 @@ pub fn spec() -> ChainSpec {
     let mut spec = regtest(&wallets().iter().collect::<Vec<_>>());
     spec.spacing_secs = 10;
     spec.half_life_secs = 600;
-    spec.genesis_bits = Target::new(U256::MAX / U256::from(GENESIS_WORK)).expect("not 0").bits();
+    spec.genesis_bits = Target::new(U256::MAX / U256::from(GENESIS_WORK))
+        .expect("not 0")
+        .bits();
     spec.base.gas_limit = 126_000;
     spec
 }
@@ -69,6 +72,7 @@ fn weather(rng: &mut Rng) -> Weather {
         duplicated: rng.below(200),
         late: rng.below(20),
         streams_lost: rng.below(60),
+        declined: rng.below(20),
     }
 }
 
@@ -234,7 +238,15 @@ impl World {
                     let life = self.life(self.links[link].ends[end]);
                     let epoch = self.links[link].epoch;
                     let noticed = self.rng.range(5_000, 15_000);
-                    self.after(noticed, Event::Gone { link, end, epoch, life });
+                    self.after(
+                        noticed,
+                        Event::Gone {
+                            link,
+                            end,
+                            epoch,
+                            life,
+                        },
+                    );
                 }
             }
         }

@@ -7,7 +7,7 @@ use chain::{
     Batch, BlockId, CheckedBlock, Input, Node, Peer, PoolSnapshot, Rank, Store, Time,
     execution::Execution,
     params::{
-        DOWNLOAD_WINDOW, ORPHAN_BYTES_MAX, ORPHANS_MAX, POOL_PER_SENDER, PEERS_MAX,
+        DOWNLOAD_WINDOW, ORPHAN_BYTES_MAX, ORPHANS_MAX, PEERS_MAX, POOL_PER_SENDER,
         REQUESTS_PER_PEER,
     },
     pool::Class,
@@ -77,25 +77,26 @@ impl Before {
 }
 
 /// A batch before it is taken: times, and what was executed on the way to what.
-pub fn check_batch(
-    host: &Host,
-    model: &Model,
-    before: &Before,
-    batch: &Batch,
-    tally: &mut Tally,
-) {
+pub fn check_batch(host: &Host, model: &Model, before: &Before, batch: &Batch, tally: &mut Tally) {
     for header in &batch.headers {
         let is_early = rules::is_early(&model.spec, header.pow.time, before.now.unix_secs);
         assert!(!is_early, "rule H5: a header joined before its time");
     }
-    assert!(batch.executed.len() <= 1, "a step executes one block at most");
+    assert!(
+        batch.executed.len() <= 1,
+        "a step executes one block at most"
+    );
     for executed in &batch.executed {
         let block = model.find(&executed.id.hash).expect("somebody made it");
         let head = model.blocks[before.head].rank;
         let mut known = host.live.blocks().filter(|at| !host.live.is_invalid(*at));
         let is_on_path =
             known.any(|tip| model.blocks[tip].rank > head && model.is_ancestor(block, tip));
-        assert!(is_on_path, "rule F2: executed {:?} off every path", executed.id);
+        assert!(
+            is_on_path,
+            "rule F2: executed {:?} off every path",
+            executed.id
+        );
     }
     if !batch.invalid.is_empty() {
         tally.reach(Reached::InvalidBranch);
@@ -106,20 +107,35 @@ pub fn check_batch(
 pub fn check_step(host: &mut Host, model: &Model, before: &Before, tally: &mut Tally) {
     let node = host.node();
     let (head, live) = (host.live.head, &host.live);
-    assert_eq!(node.head(), model.blocks[head].id, "the head is what was written");
+    assert_eq!(
+        node.head(),
+        model.blocks[head].id,
+        "the head is what was written"
+    );
     let (was, is) = (model.blocks[before.head].rank, model.blocks[head].rank);
     assert!(is >= was, "the head never worsens");
     if !host.continues && host.loads.is_empty() {
         let best = model.blocks[live.best_whole].id;
-        assert_eq!(node.head(), best, "at rest the head is the best valid block held");
+        assert_eq!(
+            node.head(),
+            best,
+            "at rest the head is the best valid block held"
+        );
     }
     if let Some(block) = before.expected {
         let id = model.blocks[block].id;
         assert!(live.has_header(block), "{id:?} fits and was not taken");
         let is_whole = live.has_body(block) || live.is_invalid(block);
-        assert!(is_whole || head != before.head, "the body of {id:?} was not kept");
+        assert!(
+            is_whole || head != before.head,
+            "the body of {id:?} was not kept"
+        );
     }
-    assert_eq!(node.forest().tree().len(), live.headers, "all headers are stored");
+    assert_eq!(
+        node.forest().tree().len(),
+        live.headers,
+        "all headers are stored"
+    );
     check_bounds(node, before, tally);
     if head != before.head {
         check_head(host, model, before.head, tally);
@@ -165,7 +181,10 @@ fn check_bounds(node: &Node<Ledger>, before: &Before, tally: &mut Tally) {
     }
     let pool = node.pool();
     let limits = pool.limits();
-    assert!(pool.len() <= limits.count && pool.bytes() <= limits.bytes, "the pool's bounds");
+    assert!(
+        pool.len() <= limits.count && pool.bytes() <= limits.bytes,
+        "the pool's bounds"
+    );
 }
 
 /// Orphans are taken up as soon as their parents come, and not before.
@@ -176,7 +195,10 @@ fn check_orphans(host: &mut Host, model: &Model, before: &Before, tally: &mut Ta
             host.orphans.push(orphan);
             tally.reach(Reached::Orphan);
         }
-        assert!(!host.live.has_header(orphan), "an orphan joined without its parent");
+        assert!(
+            !host.live.has_header(orphan),
+            "an orphan joined without its parent"
+        );
     }
     if host.orphans.is_empty() {
         return;
@@ -188,7 +210,11 @@ fn check_orphans(host: &mut Host, model: &Model, before: &Before, tally: &mut Ta
         let known = &model.blocks[orphan];
         let waits = waiting.root_of(&known.id.hash).is_some();
         let parent_known = live.has_header(known.parent);
-        assert!(!(waits && parent_known), "{:?} still waits for its parent", known.id);
+        assert!(
+            !(waits && parent_known),
+            "{:?} still waits for its parent",
+            known.id
+        );
         if waits {
             left.push(orphan);
         } else if !parent_known {
@@ -198,7 +224,11 @@ fn check_orphans(host: &mut Host, model: &Model, before: &Before, tally: &mut Ta
             let has_work = known.rank.chain_work() >= host.node().forest().threshold();
             let fits = known.header_fits && !live.is_invalid(known.parent) && has_work;
             let is_lost = fits && !is_early && !live.has_header(orphan);
-            assert!(!is_lost, "orphan {:?} was forgotten when its parent came", known.id);
+            assert!(
+                !is_lost,
+                "orphan {:?} was forgotten when its parent came",
+                known.id
+            );
             if is_early {
                 tally.reach(Reached::EarlyBlock);
             }
@@ -229,7 +259,11 @@ pub fn check_pool(pool: &PoolSnapshot, state: &Accounts) {
         bytes += entry.size();
         count += 1;
     }
-    assert_eq!((count, bytes), (pool.len(), pool.bytes()), "the pool's counts");
+    assert_eq!(
+        (count, bytes),
+        (pool.len(), pool.bytes()),
+        "the pool's counts"
+    );
     for sender in senders {
         let account = state.get(&sender).cloned().unwrap_or_default();
         let entries = pool.entries_of(&sender);
@@ -243,7 +277,11 @@ pub fn check_pool(pool: &PoolSnapshot, state: &Accounts) {
             last = Some(nonce);
             cost = cost.saturating_add(entry.transaction.cost_max().unwrap());
             follows = follows && nonce == next && cost <= chain::U256::from(account.balance);
-            let class = if follows { Class::Pending } else { Class::Queued };
+            let class = if follows {
+                Class::Pending
+            } else {
+                Class::Queued
+            };
             assert_eq!(entry.class, class, "nonce {nonce} of {sender}");
             (next, pending) = (next + 1, pending + usize::from(follows));
         }
@@ -267,10 +305,15 @@ fn check_template(node: &Node<Ledger>, pool: &PoolSnapshot, tally: &mut Tally) {
     let ledger = Ledger::fresh();
     let (selected, taken) = ledger.select(node.head_state(), &env, &candidates, bytes_max);
     let chosen: Vec<_> = taken.iter().map(|at| candidates[*at].clone()).collect();
-    let executed = ledger.execute(node.head_state(), &env, &chosen).expect("a template is valid");
+    let executed = ledger
+        .execute(node.head_state(), &env, &chosen)
+        .expect("a template is valid");
     assert_eq!(executed.state_root, selected.state_root);
     let room = usize::try_from(env.gas_limit / 21_000).unwrap();
-    assert!(chosen.len() >= candidates.len().min(room), "candidates can be mined");
+    assert!(
+        chosen.len() >= candidates.len().min(room),
+        "candidates can be mined"
+    );
     if chosen.len() > 1 {
         tally.reach(Reached::TemplateFilled);
     }
@@ -284,10 +327,22 @@ pub fn check_restart(node: &Node<Ledger>, record: &Record, model: &Model) {
         let id: BlockId = model.blocks[block].id;
         let entry = tree.find(&id.hash).map(|entry| &tree[entry]);
         let entry = entry.unwrap_or_else(|| panic!("{id:?} was lost over a restart"));
-        assert_eq!(entry.stage, record.stage(block), "the stage of {id:?} after a restart");
+        assert_eq!(
+            entry.stage,
+            record.stage(block),
+            "the stage of {id:?} after a restart"
+        );
     }
-    assert_eq!(node.head(), model.blocks[record.head].id, "the head after a restart");
-    assert_eq!(node.head_state(), model.state(record.head), "the state after a restart");
+    assert_eq!(
+        node.head(),
+        model.blocks[record.head].id,
+        "the head after a restart"
+    );
+    assert_eq!(
+        node.head_state(),
+        model.state(record.head),
+        "the state after a restart"
+    );
     let best = node.forest().best_header();
     assert!(tree[best].rank() >= rank(model, record.head));
 }
@@ -305,11 +360,19 @@ pub fn check_store(host: &Host, model: &Model) {
     let mut at = host.durable.head;
     loop {
         let id = model.blocks[at].id;
-        assert_eq!(db.canonical(id.height).unwrap(), Some(id.hash), "the height index");
+        assert_eq!(
+            db.canonical(id.height).unwrap(),
+            Some(id.hash),
+            "the height index"
+        );
         if at == Model::GENESIS {
             break;
         }
         at = model.blocks[at].parent;
     }
-    assert_eq!(db.canonical(head.height + 1).unwrap(), None, "nothing above the head");
+    assert_eq!(
+        db.canonical(head.height + 1).unwrap(),
+        None,
+        "nothing above the head"
+    );
 }

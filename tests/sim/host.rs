@@ -139,7 +139,7 @@ impl Host {
     }
 
     /// Opens the node as its store left it. All that was committed is there again.
-    pub fn open(&mut self, model: &Model, true_ms: u64) -> Option<Input> {
+    pub fn open(&mut self, model: &Model, true_ms: u64) -> Input {
         let db = self.store.snapshot().unwrap();
         let mut node = Node::open(Arc::clone(&model.spec), Ledger::fresh(), &db).unwrap();
         node.set_salt(self.settings.salt + self.life);
@@ -153,7 +153,7 @@ impl Host {
         let check = |bytes: &Vec<u8>| CheckedTransaction::check(bytes, model.spec.chain_id);
         let journal: Vec<_> = db.pooled().unwrap().iter().map(check).collect();
         let journal = journal.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
-        (!journal.is_empty()).then_some(Input::Journal(journal))
+        Input::Journal(journal)
     }
 
     /// Memory is gone; the store is kept, and what users were told is still owed.
@@ -191,6 +191,7 @@ impl Host {
             batch: &self.group.batch,
         };
         let node = self.node.as_mut().expect("it is running");
+        trace.input(self.index, true_ms, &input);
         let verdict = node.step(now, input, &db, &mut effects).unwrap();
         trace.step(self.index, now, verdict, &effects);
         self.steps += 1;
@@ -265,11 +266,12 @@ impl Host {
                 tally.reach(Reached::GroupCommit);
             }
         }
+        // Reasons live in memory: what left the pool for good is asked before a crash, too.
+        check_promises(self, model, tally);
         if let Some(crash) = crash {
             effects.truncate(crash.cut - 1);
             return (effects, true);
         }
-        check_promises(self, model, tally);
         (effects, false)
     }
 }

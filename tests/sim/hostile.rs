@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use chain::{
-    Block, Body as BlockBody, Header, Request, Response, Store, U256,
-    merkle, params::HEADERS_MAX, rules::future_secs_max, sync::serve,
+    Block, Body as BlockBody, Header, Request, Response, Store, U256, merkle, params::HEADERS_MAX,
+    rules::future_secs_max, sync::serve,
 };
 
 use super::{
@@ -86,7 +86,7 @@ fn low_headers(builder: &Builder) -> &'static [u8] {
 }
 
 impl World {
-    fn actor(&self, hostile: usize) -> usize {
+    pub fn actor(&self, hostile: usize) -> usize {
         self.hosts.len() + hostile
     }
 
@@ -94,7 +94,15 @@ impl World {
     pub fn throw(&mut self, hostile: usize, link: usize, topic: Topic, bytes: &[u8]) {
         let (bytes, again) = (Arc::from(bytes), true);
         let from = self.actor(hostile);
-        self.transmit(link, from, Body::Gossip { topic, bytes, again });
+        self.transmit(
+            link,
+            from,
+            Body::Gossip {
+                topic,
+                bytes,
+                again,
+            },
+        );
     }
 
     /// Sends a known block over every link, or over one of them.
@@ -103,7 +111,11 @@ impl World {
         let bytes = Arc::clone(&self.model.blocks[block].bytes);
         let links = match to_all {
             Scope::All => links,
-            Scope::One => links.get(self.rng.index(links.len().max(1))).copied().into_iter().collect(),
+            Scope::One => links
+                .get(self.rng.index(links.len().max(1)))
+                .copied()
+                .into_iter()
+                .collect(),
         };
         for link in links {
             self.throw(hostile, link, Topic::Blocks, &bytes);
@@ -143,7 +155,16 @@ impl World {
         let time = self.now_secs().max(self.model.blocks[parent].time);
         let time = Some(time);
         let beneficiary = chain::Address::repeat_byte(0xee);
-        self.model.mine(parent, &Plan { time, beneficiary, alter, ..Plan::default() }, truth)
+        self.model.mine(
+            parent,
+            &Plan {
+                time,
+                beneficiary,
+                alter,
+                ..Plan::default()
+            },
+            truth,
+        )
     }
 
     fn bad_work(&mut self, at: usize) {
@@ -245,7 +266,13 @@ impl World {
     /// Blocks on one that nobody is shown.
     fn orphans(&mut self, at: usize) {
         let mut parent = self.forge(self.model.best, Truth::Valid, &|_| {});
-        let heavy = self.model.blocks[parent].header.pow.bits.target().expect("decodes").work();
+        let heavy = self.model.blocks[parent]
+            .header
+            .pow
+            .bits
+            .target()
+            .expect("decodes")
+            .work();
         let many = self.rng.chance(60) && heavy < U256::from(200);
         for _ in 0..if many { 80 } else { self.rng.range(2, 8) } {
             parent = self.forge(parent, Truth::Valid, &|_| {});
@@ -257,7 +284,11 @@ impl World {
     /// A branch made in private and shown later, tip first or in order.
     fn withhold(&mut self, at: usize) {
         let deep = self.rng.chance(50);
-        let depth = if deep { self.rng.range(7, 20) } else { self.rng.below(5) };
+        let depth = if deep {
+            self.rng.range(7, 20)
+        } else {
+            self.rng.below(5)
+        };
         let mut parent = self.model.below(self.model.best, depth);
         let height = self.model.blocks[self.model.best].id.height;
         let above = self.model.blocks[parent].id.height;
@@ -272,7 +303,13 @@ impl World {
         }
         self.tally.fault(Fault::Withheld);
         let delay = self.rng.below(20_000);
-        self.after(delay, Event::Release { hostile: at, blocks });
+        self.after(
+            delay,
+            Event::Release {
+                hostile: at,
+                blocks,
+            },
+        );
     }
 
     pub fn release(&mut self, at: usize, blocks: &[usize]) {
@@ -293,7 +330,10 @@ impl World {
     fn early(&mut self, at: usize) {
         let ahead = future_secs_max(&self.model.spec) + self.rng.range(5, 120);
         let time = Some(self.now_secs() + ahead as u32);
-        let plan = Plan { time, ..Plan::default() };
+        let plan = Plan {
+            time,
+            ..Plan::default()
+        };
         let early = self.model.mine(self.model.best, &plan, Truth::Valid);
         self.throw_block(at, early, Scope::All);
         self.tally.fault(Fault::Early);
@@ -306,7 +346,9 @@ impl World {
         let Some(host) = self.running().first().copied() else {
             return;
         };
-        let mut status = self.hosts[host].node().status(self.hosts[host].now(self.now_ms));
+        let mut status = self.hosts[host]
+            .node()
+            .status(self.hosts[host].now(self.now_ms));
         status.chain_work = [0x7f; 32];
         status.head.0[0] ^= 0xff;
         let from = self.actor(at);
@@ -315,7 +357,9 @@ impl World {
     }
 
     fn garbage(&mut self, at: usize) {
-        let bytes: Vec<_> = (0..self.rng.range(1, 400)).map(|_| self.rng.next() as u8).collect();
+        let bytes: Vec<_> = (0..self.rng.range(1, 400))
+            .map(|_| self.rng.next() as u8)
+            .collect();
         let links = self.links_of(self.actor(at));
         let link = *self.rng.pick(&links);
         let topic = *self.rng.pick(&[Topic::Blocks, Topic::Transactions]);
@@ -354,7 +398,9 @@ impl World {
             }
             Request::Blocks(hashes) if knows(self, Trick::WrongBody) => {
                 let known = hashes.iter().filter_map(|hash| self.model.find(hash));
-                let known: Vec<_> = known.filter(|at| !self.model.blocks[*at].bytes.is_empty()).collect();
+                let known: Vec<_> = known
+                    .filter(|at| !self.model.blocks[*at].bytes.is_empty())
+                    .collect();
                 let blocks = known.into_iter().map(|block| self.altered(block)).collect();
                 self.tally.fault(Fault::WrongBody);
                 Response::Blocks(blocks).encode()
@@ -362,7 +408,9 @@ impl World {
             _ if knows(self, Trick::Garbage) && self.rng.chance(300) => self.bad_answer(request),
             Request::Blocks(hashes) => self.all_blocks(hashes),
             other => {
-                let Some(bytes) = self.honest_answer(victim, other) else { return };
+                let Some(bytes) = self.honest_answer(victim, other) else {
+                    return;
+                };
                 bytes
             }
         };
@@ -371,7 +419,11 @@ impl World {
 
     /// What the victim itself would answer, with the model's claims.
     fn honest_answer(&mut self, victim: usize, request: &Request) -> Option<Vec<u8>> {
-        let others: Vec<_> = self.running().into_iter().filter(|at| *at != victim).collect();
+        let others: Vec<_> = self
+            .running()
+            .into_iter()
+            .filter(|at| *at != victim)
+            .collect();
         let source = others.get(self.rng.index(others.len().max(1))).copied();
         let host = &self.hosts[source.unwrap_or(victim)];
         let node = host.node.as_ref()?;
@@ -384,7 +436,9 @@ impl World {
     /// Blocks that were asked for, withheld ones too.
     fn all_blocks(&self, hashes: &[chain::BlockHash]) -> Vec<u8> {
         let known = hashes.iter().filter_map(|hash| self.model.find(hash));
-        let blocks = known.filter(|at| *at != Model::GENESIS).map(|at| self.model.block(at));
+        let blocks = known
+            .filter(|at| *at != Model::GENESIS)
+            .map(|at| self.model.block(at));
         Response::Blocks(blocks.collect()).encode()
     }
 
@@ -393,7 +447,9 @@ impl World {
         match self.rng.below(3) {
             0 => {
                 self.tally.fault(Fault::Garbage);
-                (0..self.rng.range(1, 200)).map(|_| self.rng.next() as u8).collect()
+                (0..self.rng.range(1, 200))
+                    .map(|_| self.rng.next() as u8)
+                    .collect()
             }
             1 => {
                 self.tally.fault(Fault::Oversized);

@@ -1,6 +1,7 @@
 //! Whole networks of the real node in virtual time, each from one seed.
 //!
 //! `SEED=7 cargo test -p lignum-chain --test sim` replays one run; `SEEDS=1000` makes so many.
+//! `STEPS=1` with `SEED` prints every step of every node.
 //! How it works, and how to add a fault or a checker: docs/testing.md.
 #![allow(
     clippy::disallowed_methods,
@@ -47,7 +48,11 @@ fn networks_keep_their_promises() {
 #[test]
 fn two_runs_of_a_seed_are_equal() {
     for seed in [3, 4] {
-        assert_eq!(runner::whole_trace(seed), runner::whole_trace(seed), "seed {seed}");
+        assert_eq!(
+            runner::whole_trace(seed),
+            runner::whole_trace(seed),
+            "seed {seed}"
+        );
     }
     assert_ne!(runner::whole_trace(3), runner::whole_trace(4));
 }

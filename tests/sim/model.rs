@@ -5,10 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chain::{
-    Block, BlockHash, BlockId, ChainSpec, CheckedTransaction, Rank, U256,
-    header::Header,
-};
+use chain::{Block, BlockHash, BlockId, ChainSpec, CheckedTransaction, Rank, U256, header::Header};
 
 use super::support::{
     builder::{Builder, Plan},

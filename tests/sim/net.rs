@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use chain::{Effect, Event as Told, Fault as Blame, Input, Peer, Request, Response, Store, Ticket, sync::serve};
+use chain::{
+    Effect, Event as Told, Fault as Blame, Input, Peer, Request, Response, Store, Ticket,
+    sync::serve,
+};
 
 use super::{
     tally::{Fault, Reached},
@@ -47,10 +50,22 @@ pub struct Pending {
 /// What is in a parcel.
 #[derive(Clone)]
 pub enum Body {
-    Gossip { topic: Topic, bytes: Arc<[u8]>, again: bool },
-    Request { id: u64, bytes: Vec<u8> },
-    Response { id: u64, bytes: Vec<u8> },
-    Declined { id: u64 },
+    Gossip {
+        topic: Topic,
+        bytes: Arc<[u8]>,
+        again: bool,
+    },
+    Request {
+        id: u64,
+        bytes: Vec<u8>,
+    },
+    Response {
+        id: u64,
+        bytes: Vec<u8>,
+    },
+    Declined {
+        id: u64,
+    },
     Closed,
 }
 
@@ -164,7 +179,12 @@ impl World {
                 *again = copy > 0;
             }
             let due_ms = self.due_ms(link, to);
-            let parcel = Parcel { link, epoch, to, body };
+            let parcel = Parcel {
+                link,
+                epoch,
+                to,
+                body,
+            };
             self.schedule(due_ms, Event::Deliver(parcel));
         }
     }
@@ -248,7 +268,15 @@ impl World {
             if Some(link) != except {
                 let bytes = Arc::clone(bytes);
                 let again = false;
-                self.transmit(link, from, Body::Gossip { topic, bytes, again });
+                self.transmit(
+                    link,
+                    from,
+                    Body::Gossip {
+                        topic,
+                        bytes,
+                        again,
+                    },
+                );
             }
         }
     }
@@ -265,13 +293,24 @@ impl World {
             return;
         }
         match parcel.body {
-            Body::Gossip { topic, bytes, again } => {
+            Body::Gossip {
+                topic,
+                bytes,
+                again,
+            } => {
                 self.deliver_gossip(me, parcel.link, topic, &bytes, again);
             }
             Body::Request { id, bytes } => match Request::decode(&bytes) {
                 Ok(request) => {
                     let ticket = Ticket(id);
-                    self.input(me, Input::Request { from, ticket, request });
+                    self.input(
+                        me,
+                        Input::Request {
+                            from,
+                            ticket,
+                            request,
+                        },
+                    );
                 }
                 Err(_) => {
                     let (hash, fault) = (None, Blame::Malformed);
@@ -337,17 +376,35 @@ impl World {
         if !self.is_cut(at) && self.links[at].connected[end] {
             let due_ms = self.now_ms + self.links[at].latency_ms.0;
             let (link, to, body) = (at, 1 - end, Body::Closed);
-            let parcel = Parcel { link, epoch, to, body };
+            let parcel = Parcel {
+                link,
+                epoch,
+                to,
+                body,
+            };
             self.schedule(due_ms, Event::Deliver(parcel));
         } else if self.links[at].connected[1 - end] {
             // Behind a cut it notices by itself, some time.
             let due_ms = self.now_ms + self.rng.range(5_000, 15_000);
             let (link, to, body) = (at, 1 - end, Body::Closed);
-            let parcel = Parcel { link, epoch, to, body };
+            let parcel = Parcel {
+                link,
+                epoch,
+                to,
+                body,
+            };
             self.schedule(due_ms, Event::Deliver(parcel));
         }
         let life = self.life(me);
-        self.schedule(self.now_ms, Event::Gone { link: at, end, epoch, life });
+        self.schedule(
+            self.now_ms,
+            Event::Gone {
+                link: at,
+                end,
+                epoch,
+                life,
+            },
+        );
     }
 
     /// Does what a node asked for, in order.
@@ -362,10 +419,15 @@ impl World {
                     }
                 }
                 Effect::Serve { ticket, request } => self.serve(me, ticket, &request),
-                Effect::Decline { ticket } => self.answer(me, ticket.0, Body::Declined { id: ticket.0 }),
+                Effect::Decline { ticket } => {
+                    self.answer(me, ticket.0, Body::Declined { id: ticket.0 })
+                }
                 Effect::AnnounceBlock(block) => {
                     let index = self.model.find(&block.id().hash).expect("somebody made it");
-                    assert!(self.hosts[me].durable.has_body(index), "committed, then announced");
+                    assert!(
+                        self.hosts[me].durable.has_body(index),
+                        "committed, then announced"
+                    );
                     self.publish(me, Topic::Blocks, block.to_block().encode().into());
                 }
                 Effect::AnnounceTransaction(transaction) => {
@@ -391,7 +453,12 @@ impl World {
         }
     }
 
+    /// Answers from a snapshot, unless the shell has no room for it.
     fn serve(&mut self, me: usize, ticket: Ticket, request: &Request) {
+        if !self.quiet && self.rng.chance(self.weather.declined) {
+            self.answer(me, ticket.0, Body::Declined { id: ticket.0 });
+            return;
+        }
         let host = &self.hosts[me];
         let db = host.store.snapshot().unwrap();
         let status = host.node().status(host.now(self.now_ms));
@@ -400,7 +467,14 @@ impl World {
         drop(db);
         let again = Response::decode(&bytes).expect("what a node answers can be read");
         assert!(again == response, "an answer is its bytes");
-        self.answer(me, ticket.0, Body::Response { id: ticket.0, bytes });
+        self.answer(
+            me,
+            ticket.0,
+            Body::Response {
+                id: ticket.0,
+                bytes,
+            },
+        );
     }
 
     /// Sends an answer to whoever asked.
@@ -423,7 +497,6 @@ impl World {
         if self.links[at].ends[1 - end] < self.hosts.len() {
             assert_eq!(blame, Blame::Timeout, "an honest peer was let go");
             self.check_points(me, at);
-            self.tally.reach(Reached::TimeoutPunished);
         } else {
             self.tally.reach(Reached::HostilePunished);
         }
@@ -432,7 +505,7 @@ impl World {
     }
 
     /// An honest peer is charged with no more than the answers it owed for too long.
-    pub fn check_points(&self, me: usize, at: usize) {
+    pub fn check_points(&mut self, me: usize, at: usize) {
         let (link, peer) = (&self.links[at], self.peer(at));
         let end = link.end(me);
         if link.ends[1 - end] >= self.hosts.len() || !link.connected[end] {
@@ -447,6 +520,12 @@ impl World {
         let summary = summaries.iter().find(|summary| summary.peer == peer);
         let points = summary.map_or(0, |summary| u64::from(summary.points));
         let most = owed * u64::from(Blame::Timeout.points());
-        assert!(points <= most, "an honest peer has {points} points, it owed {owed} answers");
+        if points > 0 {
+            self.tally.reach(Reached::Charged);
+        }
+        assert!(
+            points <= most,
+            "an honest peer has {points} points, it owed {owed} answers"
+        );
     }
 }

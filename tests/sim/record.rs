@@ -93,7 +93,11 @@ impl Record {
         for header in &batch.headers {
             let block = find(&header.hash());
             let known = &model.blocks[block];
-            assert!(known.header_fits, "{} breaks a rule and joined", known.id.hash);
+            assert!(
+                known.header_fits,
+                "{} breaks a rule and joined",
+                known.id.hash
+            );
             assert!(self.has_header(known.parent), "parents are stored first");
             assert!(!self.has_header(block), "a header is stored once");
             self.headers += 1;
@@ -112,7 +116,10 @@ impl Record {
             let block = find(&executed.id.hash);
             let known = &model.blocks[block];
             assert!(known.is_valid, "executed {:?}, which is invalid", known.id);
-            assert!(self.is_executed(known.parent), "executed without its parent");
+            assert!(
+                self.is_executed(known.parent),
+                "executed without its parent"
+            );
             assert!(!self.is_executed(block), "executed {:?} twice", known.id);
             assert!(self.has_body(block), "executed without a stored body");
             self.executed += 1;
@@ -123,13 +130,19 @@ impl Record {
         }
         for id in &batch.invalid {
             let block = find(&id.hash);
-            assert!(!model.blocks[block].is_valid, "condemned {id:?}, which is valid");
+            assert!(
+                !model.blocks[block].is_valid,
+                "condemned {id:?}, which is valid"
+            );
             self.set(block, INVALID);
         }
         if let Some(head) = batch.head {
             self.head = find(&head.hash);
         }
-        assert_eq!(self.head, self.best_executed, "the head is the best executed");
+        assert_eq!(
+            self.head, self.best_executed,
+            "the head is the best executed"
+        );
     }
 
     /// A body came: it is held whole if its parent is, and then its children may be too.
@@ -152,7 +165,10 @@ impl Record {
     }
 
     fn drop_body(&mut self, block: usize, model: &Model) {
-        assert!(!self.is_executed(block), "executed blocks keep their bodies");
+        assert!(
+            !self.is_executed(block),
+            "executed blocks keep their bodies"
+        );
         self.flags[block] &= !(BODY | WHOLE);
         let mut waiting = model.blocks[block].children.clone();
         while let Some(child) = waiting.pop() {
@@ -162,6 +178,9 @@ impl Record {
                 waiting.extend(&model.blocks[child].children);
             }
         }
-        assert!(self.flags(self.best_whole) & WHOLE != 0, "the best body was dropped");
+        assert!(
+            self.flags(self.best_whole) & WHOLE != 0,
+            "the best body was dropped"
+        );
     }
 }

@@ -28,19 +28,25 @@ pub struct Run {
 /// A number from the environment.
 pub fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a whole number, got {text}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is a whole number, got {text}")),
+    )
 }
 
 /// Seeds that once failed.
 pub fn kept_seeds() -> Vec<u64> {
     let lines = include_str!("seeds.txt").lines();
     let seeds = lines.filter_map(|line| line.split('#').next()?.split_whitespace().next());
-    seeds.map(|seed| seed.parse().expect("a seed is a number")).collect()
+    seeds
+        .map(|seed| seed.parse().expect("a seed is a number"))
+        .collect()
 }
 
 /// One seed, from start to agreement.
 pub fn run(seed: u64) -> Run {
     let mut world = chaos::build(seed);
+    world.trace.prints = number("SEED").is_some() && number("STEPS").is_some();
     world.run();
     Run {
         trace: world.trace.hash,
@@ -81,7 +87,10 @@ pub fn run_all(seeds: Vec<u64>) -> Tally {
     report(&total, start.elapsed().as_secs_f64());
     let mut failed = failed.into_inner().unwrap();
     failed.sort_unstable();
-    assert!(failed.is_empty(), "seeds that failed: {failed:?}; keep them in tests/sim/seeds.txt");
+    assert!(
+        failed.is_empty(),
+        "seeds that failed: {failed:?}; keep them in tests/sim/seeds.txt"
+    );
     total
 }
 
@@ -106,8 +115,15 @@ pub fn assert_coverage(total: &Tally) {
     if total.seeds < SEEDS_FOR_COVERAGE {
         return;
     }
-    let faults = FAULTS.iter().filter(|fault| !total.faults.contains_key(fault));
-    let reached = REACHED.iter().filter(|what| !total.reached.contains_key(what));
+    let faults = FAULTS
+        .iter()
+        .filter(|fault| !total.faults.contains_key(fault));
+    let reached = REACHED
+        .iter()
+        .filter(|what| !total.reached.contains_key(what));
     let (faults, reached): (Vec<_>, Vec<_>) = (faults.collect(), reached.collect());
-    assert!(faults.is_empty() && reached.is_empty(), "never happened: {faults:?} {reached:?}");
+    assert!(
+        faults.is_empty() && reached.is_empty(),
+        "never happened: {faults:?} {reached:?}"
+    );
 }

@@ -97,7 +97,7 @@ pub enum Reached {
     NotTakenBack,
     Returned,
     Journal,
-    TimeoutPunished,
+    Charged,
     HostilePunished,
     TemplateFilled,
 }
@@ -121,7 +121,7 @@ pub const REACHED: [Reached; 20] = [
     Reached::NotTakenBack,
     Reached::Returned,
     Reached::Journal,
-    Reached::TimeoutPunished,
+    Reached::Charged,
     Reached::HostilePunished,
     Reached::TemplateFilled,
 ];

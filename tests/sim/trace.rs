@@ -3,7 +3,7 @@
 //! Every step's time, verdict and effects go in. For a comparison of two runs the effects are
 //! written out whole; for the many, their names and hashes are enough.
 
-use chain::{Effect, Time, Verdict};
+use chain::{Effect, Input, Time, Verdict};
 
 /// FNV-1a over all that a run's nodes did.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Trace {
     pub hash: u64,
     /// The whole text of every effect goes in, not only its name.
     pub is_whole: bool,
+    /// Every step is printed, for who looks into a failure.
+    pub prints: bool,
 }
 
 impl Trace {
@@ -18,6 +20,7 @@ impl Trace {
         Self {
             hash: 0xcbf2_9ce4_8422_2325,
             is_whole: false,
+            prints: false,
         }
     }
 
@@ -31,12 +34,22 @@ impl Trace {
         self.bytes(&number.to_le_bytes());
     }
 
+    /// What a node is about to be given.
+    pub fn input(&self, host: usize, true_ms: u64, input: &Input) {
+        if self.prints && !matches!(input, Input::Tick | Input::Continue) {
+            println!("{true_ms} host {host}: {}", short(&format!("{input:?}")));
+        }
+    }
+
     /// One step of a node.
     pub fn step(&mut self, host: usize, now: Time, verdict: Verdict, effects: &[Effect]) {
         self.number(host as u64);
         self.number(now.monotonic_ms);
         self.number(now.unix_secs << 2 | verdict as u64);
         for effect in effects {
+            if self.prints {
+                println!("    {}", short(&format!("{effect:?}")));
+            }
             if self.is_whole {
                 self.bytes(format!("{effect:?}").as_bytes());
             } else {
@@ -61,7 +74,11 @@ impl Trace {
                 for hash in batch.pooled.keys() {
                     self.bytes(&hash.0[..8]);
                 }
-                let rest = [batch.dropped.len(), batch.invalid.len(), batch.canonical.len()];
+                let rest = [
+                    batch.dropped.len(),
+                    batch.invalid.len(),
+                    batch.canonical.len(),
+                ];
                 rest.iter().for_each(|count| self.number(*count as u64));
             }
             Effect::Send { to, request } => {
@@ -96,4 +113,9 @@ impl Trace {
             Effect::Continue => self.number(11),
         }
     }
+}
+
+/// The beginning of a long line.
+fn short(text: &str) -> &str {
+    text.get(..240).unwrap_or(text)
 }

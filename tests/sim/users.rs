@@ -43,7 +43,11 @@ impl World {
         let nonce = pool.nonce_next(&address, account.map_or(0, |account| account.nonce));
         let old = pool.of(&address).last().cloned();
         let tip = u128::from(self.rng.range(1, 20)) * GWEI;
-        let mut next = transfer(nonce, self.someone(), 1_000 + u128::from(self.rng.below(1_000)));
+        let mut next = transfer(
+            nonce,
+            self.someone(),
+            1_000 + u128::from(self.rng.below(1_000)),
+        );
         next.max_priority_fee_per_gas = tip;
         next.max_fee_per_gas = 30 * GWEI + tip;
         match (self.rng.below(10), old) {
@@ -62,7 +66,10 @@ impl World {
         }
         let bytes = self.users[at].wallet.sign_bytes(next);
         let spec = &self.model.spec;
-        let transaction = self.wire.transaction(&bytes, spec).expect("a user signs well");
+        let transaction = self
+            .wire
+            .transaction(&bytes, spec)
+            .expect("a user signs well");
         self.next_request += 1;
         let ticket = Ticket(USER_TICKETS + self.next_request);
         let life = self.hosts[home].life;
@@ -71,7 +78,13 @@ impl World {
             transaction: transaction.clone(),
         };
         self.asks.insert(ticket.0, ask);
-        self.input(home, Input::Submitted { ticket, transaction });
+        self.input(
+            home,
+            Input::Submitted {
+                ticket,
+                transaction,
+            },
+        );
     }
 
     fn someone(&mut self) -> chain::Address {
@@ -82,29 +95,41 @@ impl World {
     /// A node has answered a user. What it took it has written down before it said so.
     pub fn replied(&mut self, host: usize, ticket: Ticket, result: Result<TxHash, PoolError>) {
         use chain::{Reader, Store};
-        let ask = self.asks.remove(&ticket.0).expect("an answer to a question");
+        let ask = self
+            .asks
+            .remove(&ticket.0)
+            .expect("an answer to a question");
         assert_eq!(ask.life, self.hosts[host].life);
         let Ok(hash) = result else { return };
         assert_eq!(hash, ask.transaction.hash());
         let host = &mut self.hosts[host];
         let db = host.store.snapshot().unwrap();
-        let is_safe = db.pooled().unwrap().iter().any(|bytes| bytes == ask.transaction.bytes());
+        let is_safe = db
+            .pooled()
+            .unwrap()
+            .iter()
+            .any(|bytes| bytes == ask.transaction.bytes());
         let is_mined = db.transaction(&hash).unwrap().is_some();
         let is_gone = host.node().pool().get(&hash).is_none();
-        assert!(is_safe || is_mined || is_gone, "promised, and not in the journal");
+        assert!(
+            is_safe || is_mined || is_gone,
+            "promised, and not in the journal"
+        );
         let transaction = ask.transaction;
         host.promises.insert(hash, Promise { transaction });
     }
 
     /// A hostile sender's transactions: two of the same nonce for different nodes, or garbage.
     pub fn bad_transactions(&mut self, hostile: usize) {
-        let links = self.links_of(hostile);
+        let links = self.links_of(self.actor(hostile));
         if links.is_empty() {
             return;
         }
         let wallet = self.plan.thief.clone();
         let state = self.model.state(self.model.best);
-        let nonce = state.get(&wallet.address).map_or(0, |account| account.nonce);
+        let nonce = state
+            .get(&wallet.address)
+            .map_or(0, |account| account.nonce);
         if self.rng.chance(700) {
             for _ in 0..self.rng.range(2, 4) {
                 let mut spend = transfer(nonce, self.someone(), 1);

@@ -46,7 +46,9 @@ fn remembered<T: PartialEq + Clone, R: Clone>(
 impl Wire {
     pub fn block(&mut self, block: Block, spec: &ChainSpec) -> Result<CheckedBlock, CheckError> {
         let hash = block.header.hash();
-        remembered(&mut self.blocks, hash, block, |block| CheckedBlock::check(block, spec))
+        remembered(&mut self.blocks, hash, block, |block| {
+            CheckedBlock::check(block, spec)
+        })
     }
 
     fn header(&mut self, header: Header, spec: &ChainSpec) -> Result<CheckedHeader, CheckError> {

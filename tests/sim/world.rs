@@ -4,13 +4,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chain::{BlockHash, Block, Input, Verdict, rules, template};
+use chain::{Block, BlockHash, Input, Verdict, rules, template};
 
 use super::{
     chaos::{Plan, Weather},
     checks,
-    hostile::Hostile,
     host::Host,
+    hostile::Hostile,
     model::Model,
     net::{Link, Parcel, Pending},
     rng::Rng,
@@ -35,22 +35,49 @@ const OVERTIME_MS: u64 = 3_600_000;
 /// Something that happens.
 pub enum Event {
     Deliver(Parcel),
-    Tick { host: usize, life: u64 },
-    Continue { host: usize, life: u64 },
-    Flush { host: usize, life: u64 },
-    Load { host: usize, life: u64, hash: BlockHash },
-    Gone { link: usize, end: usize, epoch: u64, life: u64 },
+    Tick {
+        host: usize,
+        life: u64,
+    },
+    Continue {
+        host: usize,
+        life: u64,
+    },
+    Flush {
+        host: usize,
+        life: u64,
+    },
+    Load {
+        host: usize,
+        life: u64,
+        hash: BlockHash,
+    },
+    Gone {
+        link: usize,
+        end: usize,
+        epoch: u64,
+        life: u64,
+    },
     StreamReset(u64),
     GiveUp(u64),
-    Mine { miner: usize, turn: u64 },
+    Mine {
+        miner: usize,
+        turn: u64,
+    },
     Act(usize),
-    Release { hostile: usize, blocks: Vec<usize> },
+    Release {
+        hostile: usize,
+        blocks: Vec<usize>,
+    },
     User(usize),
     Chaos,
     Heal,
     Maintain,
     Restart(usize),
-    HashRate { miner: usize, millihashes: u64 },
+    HashRate {
+        miner: usize,
+        millihashes: u64,
+    },
 }
 
 /// Somebody with hash power and a node.
@@ -119,7 +146,8 @@ impl World {
 
     pub fn schedule(&mut self, at_ms: u64, event: Event) {
         self.sequence += 1;
-        self.queue.insert((at_ms.max(self.now_ms), self.sequence), event);
+        self.queue
+            .insert((at_ms.max(self.now_ms), self.sequence), event);
     }
 
     pub fn after(&mut self, ms: u64, event: Event) {
@@ -138,7 +166,9 @@ impl World {
 
     /// Hosts that run.
     pub fn running(&self) -> Vec<usize> {
-        (0..self.hosts.len()).filter(|host| self.is_up(*host)).collect()
+        (0..self.hosts.len())
+            .filter(|host| self.is_up(*host))
+            .collect()
     }
 
     /// Runs to the end of the plan, heals everything and waits for agreement.
@@ -192,7 +222,12 @@ impl World {
             }
             Event::Flush { host, life } if self.life(host) == life => self.flush(host),
             Event::Load { host, life, hash } if self.life(host) == life => self.load(host, hash),
-            Event::Gone { link, end, epoch, life } => {
+            Event::Gone {
+                link,
+                end,
+                epoch,
+                life,
+            } => {
                 let me = self.links[link].ends[end];
                 if self.links[link].epoch == epoch && self.life(me) == life {
                     self.closed(link, end);
@@ -303,7 +338,10 @@ impl World {
         let body = db.body(&hash).unwrap().expect("a body to load");
         let (header, body) = ((*header).clone(), (*body).clone());
         drop(db);
-        let block = self.wire.block(Block { header, body }, &self.model.spec).unwrap();
+        let block = self
+            .wire
+            .block(Block { header, body }, &self.model.spec)
+            .unwrap();
         self.input(at, Input::Block { from: None, block });
     }
 
@@ -340,10 +378,10 @@ impl World {
             0 => Reached::Joined,
             _ => Reached::CrashRecovery,
         });
-        if let Some(journal) = journal {
+        if matches!(&journal, Input::Journal(transactions) if !transactions.is_empty()) {
             self.tally.reach(Reached::Journal);
-            self.input(at, journal);
         }
+        self.input(at, journal);
         let delay = self.rng.below(TICK_MS);
         self.after(delay, Event::Tick { host: at, life });
         self.input(at, Input::Tick);
@@ -369,9 +407,12 @@ impl World {
             let parent = self.hosts[host].node().template_parent();
             let time = parent.numbers.time;
             let header = rules::child(&self.model.spec, &parent.numbers, parent.skip, time);
-            let target = header.and_then(|header| header.pow.bits.target()).expect("a target");
+            let target = header
+                .and_then(|header| header.pow.bits.target())
+                .expect("a target");
             let hashes = u64::try_from(target.work()).unwrap_or(u64::MAX);
-            self.rng.exponential(hashes.saturating_mul(1_000_000) / rate)
+            self.rng
+                .exponential(hashes.saturating_mul(1_000_000) / rate)
         } else {
             1_000
         };
@@ -412,10 +453,19 @@ impl World {
             body: block.body,
         };
         let block = Block::decode(&block.encode()).expect("what a node makes can be read");
-        let checked = self.wire.block(block.clone(), &spec).expect("a template is valid");
+        let checked = self
+            .wire
+            .block(block.clone(), &spec)
+            .expect("a template is valid");
         self.model.adopt(&block, checked.transactions());
         let from = None;
-        self.input(at, Input::Block { from, block: checked });
+        self.input(
+            at,
+            Input::Block {
+                from,
+                block: checked,
+            },
+        );
     }
 
     /// Everything is mended: no faults, no miners, no hostile peers, true clocks.
@@ -430,7 +480,12 @@ impl World {
                 self.links[link].rest_until_ms = u64::MAX;
             }
         }
-        let latest = self.model.blocks.iter().map(|known| u64::from(known.time)).max();
+        let latest = self
+            .model
+            .blocks
+            .iter()
+            .map(|known| u64::from(known.time))
+            .max();
         let ahead_ms = (latest.unwrap_or(0) * 1_000).saturating_sub(self.now_ms);
         for at in 0..self.hosts.len() {
             let host = &mut self.hosts[at];
@@ -449,7 +504,11 @@ impl World {
         while rounds == 0 || !self.agrees() {
             assert!(rounds < ROUNDS_MAX, "no agreement: {}", self.heads());
             let until_ms = self.now_ms + ROUND_MS;
-            while self.queue.first_key_value().is_some_and(|(key, _)| key.0 <= until_ms) {
+            while self
+                .queue
+                .first_key_value()
+                .is_some_and(|(key, _)| key.0 <= until_ms)
+            {
                 self.next();
             }
             self.now_ms = until_ms;
@@ -479,7 +538,12 @@ impl World {
         let head = |host: &Host| {
             let (head, best) = (host.live.head, host.live.best_whole);
             let id = self.model.blocks[head].id;
-            format!("{} {} (best held {best}, up {})", id.height, id.hash, host.is_up())
+            format!(
+                "{} {} (best held {best}, up {})",
+                id.height,
+                id.hash,
+                host.is_up()
+            )
         };
         self.hosts.iter().map(head).collect::<Vec<_>>().join("; ")
     }

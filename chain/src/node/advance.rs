@@ -12,7 +12,7 @@ use crate::{
     execution::{Executed, Execution},
     hash::TxHash,
     history::parties,
-    params::{BLOCKHASH_WINDOW, REORG_ALARM_DEPTH},
+    params::{BLOCKHASH_WINDOW, EMPTY_BODY_BYTES, REORG_ALARM_DEPTH},
     receipt::receipts_root,
     states::Version,
     store::{BlockId, ExecutedBlock, StoreError},
@@ -201,7 +201,7 @@ impl<E: Execution> Node<E> {
                     let is_mined = |hash: &TxHash| places.contains_key(hash);
                     self.return_to_pool(&transactions, &is_mined, step);
                 }
-                None if self.forest.tree()[*id].body_bytes > 8 => {
+                None if self.forest.tree()[*id].body_bytes > EMPTY_BODY_BYTES => {
                     later = true;
                     step.effects
                         .push(Effect::Load(self.forest.tree()[*id].id().hash));

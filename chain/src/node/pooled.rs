@@ -7,12 +7,12 @@ use crate::{
     effect::{Effect, Event, Time},
     execution::Execution,
     hash::TxHash,
-    params::REANNOUNCED_MAX,
+    params::{EMPTY_BODY_BYTES, REANNOUNCED_MAX, STATE_WINDOW},
     pool::{PoolContext, PoolError, Source},
     rules,
-    store::BlockId,
+    store::{BlockId, Stage},
     transaction::CheckedTransaction,
-    tree::EntryId,
+    tree::{EntryId, Tree},
 };
 
 impl<E: Execution> Node<E> {
@@ -48,6 +48,21 @@ impl<E: Execution> Node<E> {
         // No nonce lies too far ahead if all before it have been taken.
         transactions.sort_by_key(CheckedTransaction::nonce);
         self.take_back(&transactions, Source::Journal, step);
+        self.load_undone(step);
+    }
+
+    /// What a reorg undid shortly before the node was stopped may not have come back by then, and
+    /// the journal had let go of it when it was mined: its blocks are loaded, as after a reorg.
+    fn load_undone(&self, step: &mut Step<'_>) {
+        let (tree, head) = (self.forest.tree(), self.forest.head());
+        let floor = tree[head].id().height.saturating_sub(STATE_WINDOW);
+        let undone = tree.after(Tree::GENESIS).filter(|id| {
+            let entry = &tree[*id];
+            let is_recent = entry.id().height > floor && entry.body_bytes > EMPTY_BODY_BYTES;
+            is_recent && entry.stage == Stage::Executed && !tree.is_ancestor(*id, head)
+        });
+        let load = |id| Effect::Load(tree[id].id().hash);
+        step.effects.extend(undone.map(load));
     }
 
     /// Puts undone transactions back, but for those that stand elsewhere on the best chain.
