@@ -293,6 +293,33 @@ fn p2_unanswered_is_a_stall() {
     assert_eq!(shell.asked_blocks(1).len(), BLOCKS_PER_REQUEST / 2);
 }
 
+/// A question that was given up as a stall is given up again by the connection, a minute later:
+/// that is no stall of the question that is under way by then.
+#[test]
+fn p2_a_question_is_given_up_once() {
+    let mut builder = Builder::new(regtest(&[]));
+    let chain = builder.chain(builder.genesis, 3);
+    let mut shell = Shell::new(&builder.spec);
+    shell.connect(1);
+    shell.out.sent.clear();
+    shell.claim(1, &chain[1]);
+    let (_, request) = shell.out.sent.pop().unwrap();
+    assert!(matches!(request, Request::Headers(_)));
+    shell.pass(3);
+    let points = shell.node.sync().summaries()[0].points;
+    assert_eq!(points, Fault::Timeout.points());
+    shell.claim(1, &chain[2]);
+    let from = Peer(1);
+    shell.input(Input::Unanswered { from, request });
+    assert_eq!(shell.node.sync().summaries()[0].points, points);
+    // The second question is still under way, and its answer is welcome.
+    assert_eq!(shell.node.sync().summaries()[0].requests, 1);
+    let headers = headers(&chain);
+    shell.input(Input::Headers { from, headers });
+    assert_eq!(shell.node.sync().summaries()[0].points, points);
+    assert_eq!(shell.asked_blocks(1).len(), 3);
+}
+
 /// What a peer lacked is asked of it again later: nothing is missing for ever.
 #[test]
 fn lacking_is_not_for_ever() {

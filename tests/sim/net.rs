@@ -525,7 +525,7 @@ impl World {
         }
         assert!(
             points <= most,
-            "an honest peer has {points} points, it owed {owed} answers"
+            "host {me} charges {peer:?} with {points} points, it owed {owed} answers"
         );
     }
 }

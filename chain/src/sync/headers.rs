@@ -81,6 +81,13 @@ impl Sync {
         }
     }
 
+    /// A question that was given up before will not be answered any more.
+    pub(super) fn late_headers_ended(&mut self, peer: Peer) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.late_headers = state.late_headers.saturating_sub(1);
+        }
+    }
+
     /// A peer owes headers for too long. They are welcome when they come.
     pub(super) fn headers_stalled(&mut self, peer: Peer) {
         if let Some(state) = self.peers.get_mut(&peer) {

@@ -135,6 +135,11 @@ impl Sync {
             return false;
         };
         match request {
+            // Questions are given up in their order: one that has stalled already comes first.
+            Request::Headers(_) if state.late_headers > 0 => {
+                self.late_headers_ended(peer);
+                false
+            }
             Request::Headers(_) => {
                 let is_stall = state.headers.runs();
                 if is_stall {
