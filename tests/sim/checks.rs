@@ -241,11 +241,12 @@ fn check_orphans(host: &mut Host, model: &Model, before: &Before, tally: &mut Ta
 fn check_pool_changes(host: &mut Host, head_moved: bool, tally: &mut Tally) {
     let pool = host.node().pool();
     let has_changed = !Arc::ptr_eq(&pool, &host.pool);
-    if !head_moved && !(has_changed && host.steps % 4 == 0) {
+    let is_sampled = has_changed && host.steps.is_multiple_of(4);
+    if !head_moved && !is_sampled {
         return;
     }
     check_pool(&pool, host.node().head_state());
-    if host.steps % 8 == 0 && !pool.is_empty() {
+    if host.steps.is_multiple_of(8) && !pool.is_empty() {
         check_template(host.node(), &pool, tally);
     }
     host.pool = pool;

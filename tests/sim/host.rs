@@ -9,8 +9,8 @@ use std::{
 };
 
 use chain::{
-    Batch, BlockHash, CheckedTransaction, Effect, Input, MemoryStore, Node, Overlay, PoolSnapshot,
-    Reader, Store, Time, TxHash, U256, Verdict, pool::PoolLimits,
+    Batch, BlockHash, Effect, Input, MemoryStore, Node, Overlay, PoolSnapshot, Reader, Store, Time,
+    TxHash, U256, Verdict, pool::PoolLimits,
 };
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
     support::ledger::Ledger,
     tally::{Reached, Tally},
     trace::Trace,
+    wire::Wire,
 };
 
 /// A crash to come: at the first commit after so many steps, and how much of it gets done.
@@ -139,7 +140,7 @@ impl Host {
     }
 
     /// Opens the node as its store left it. All that was committed is there again.
-    pub fn open(&mut self, model: &Model, true_ms: u64) -> Input {
+    pub fn open(&mut self, model: &Model, wire: &mut Wire, true_ms: u64) -> Input {
         let db = self.store.snapshot().unwrap();
         let mut node = Node::open(Arc::clone(&model.spec), Ledger::fresh(), &db).unwrap();
         node.set_salt(self.settings.salt + self.life);
@@ -150,10 +151,11 @@ impl Host {
         checks::check_restart(&node, &self.live, model);
         self.pool = node.pool();
         self.node = Some(node);
-        let check = |bytes: &Vec<u8>| CheckedTransaction::check(bytes, model.spec.chain_id);
-        let journal: Vec<_> = db.pooled().unwrap().iter().map(check).collect();
-        let journal = journal.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
-        Input::Journal(journal)
+        let journal = db.pooled().unwrap();
+        let checked = journal
+            .iter()
+            .map(|bytes| wire.transaction(bytes, &model.spec));
+        Input::Journal(checked.collect::<Result<_, _>>().unwrap())
     }
 
     /// Memory is gone; the store is kept, and what users were told is still owed.

@@ -97,7 +97,7 @@ impl World {
         self.transmit(
             link,
             from,
-            Body::Gossip {
+            &Body::Gossip {
                 topic,
                 bytes,
                 again,
@@ -414,7 +414,7 @@ impl World {
                 bytes
             }
         };
-        self.answer(actor, id, Body::Response { id, bytes });
+        self.answer(actor, id, &Body::Response { id, bytes });
     }
 
     /// What the victim itself would answer, with the model's claims.

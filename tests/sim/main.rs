@@ -3,16 +3,19 @@
 //! `SEED=7 cargo test -p lignum-chain --test sim` replays one run; `SEEDS=1000` makes so many.
 //! `STEPS=1` with `SEED` prints every step of every node.
 //! How it works, and how to add a fault or a checker: docs/testing.md.
+#![allow(clippy::unwrap_used, reason = "a panic is how a checker fails")]
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "the runner is a shell: it has threads and measures time"
 )]
 
+mod carry;
 mod chaos;
 mod checks;
 mod host;
 mod hostile;
+mod mining;
 mod model;
 mod net;
 mod promise;
@@ -40,8 +43,8 @@ fn networks_keep_their_promises() {
     let kept = runner::kept_seeds();
     let count = runner::number("SEEDS").unwrap_or(SEEDS);
     let first = runner::number("FIRST").unwrap_or(1);
-    let seeds = kept.into_iter().chain(first..first + count).collect();
-    let total = runner::run_all(seeds);
+    let seeds: Vec<_> = kept.into_iter().chain(first..first + count).collect();
+    let total = runner::run_all(&seeds);
     runner::assert_coverage(&total);
 }
 

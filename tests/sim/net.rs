@@ -5,21 +5,18 @@
 
 use std::sync::Arc;
 
-use chain::{
-    Effect, Event as Told, Fault as Blame, Input, Peer, Request, Response, Store, Ticket,
-    sync::serve,
-};
+use chain::{Fault as Blame, Input, Peer, Request, Ticket};
 
 use super::{
-    tally::{Fault, Reached},
+    tally::Fault,
     wire::Topic,
-    world::{Event, World},
+    world::{Event, Gossiped, World},
 };
 
 /// Milliseconds after which a connection gives up waiting for an answer.
 const GIVE_UP_MS: u64 = 64_000;
 /// An answer that takes longer may be held against the peer that owes it.
-const LATE_MS: u64 = 1_900;
+pub const LATE_MS: u64 = 1_900;
 
 /// A connection between two actors; hosts come first in their numbers, then hostile ones.
 pub struct Link {
@@ -33,18 +30,18 @@ pub struct Link {
     /// When the last message for each end is due.
     last_due_ms: [u64; 2],
     /// Answers that were owed to each end for too long, in this connection.
-    debts: [u64; 2],
+    pub debts: [u64; 2],
     /// Not connected again before this.
     pub rest_until_ms: u64,
 }
 
 /// A request under way.
 pub struct Pending {
-    link: usize,
-    epoch: u64,
-    asker: usize,
+    pub link: usize,
+    pub epoch: u64,
+    pub asker: usize,
     request: Request,
-    since_ms: u64,
+    pub since_ms: u64,
 }
 
 /// What is in a parcel.
@@ -79,12 +76,6 @@ pub struct Parcel {
     pub body: Body,
 }
 
-impl Pending {
-    pub fn asker(&self) -> usize {
-        self.asker
-    }
-}
-
 impl Link {
     pub fn new(ends: [usize; 2], latency_ms: (u64, u64)) -> Self {
         Self {
@@ -110,7 +101,7 @@ impl World {
         Peer(self.links[link].epoch << 16 | link as u64)
     }
 
-    fn link_of(peer: Peer) -> usize {
+    pub fn link_of(peer: Peer) -> usize {
         (peer.0 & 0xffff) as usize
     }
 
@@ -151,7 +142,7 @@ impl World {
     }
 
     /// Puts a message on its way to the other end, or loses it.
-    pub fn transmit(&mut self, link: usize, from: usize, body: Body) {
+    pub fn transmit(&mut self, link: usize, from: usize, body: &Body) {
         let to = 1 - self.links[link].end(from);
         let epoch = self.links[link].epoch;
         if self.is_cut(link) {
@@ -170,7 +161,7 @@ impl World {
                 copies = 2;
             }
         } else if !self.quiet && self.rng.chance(self.weather.streams_lost) {
-            self.lose_stream(&body);
+            self.lose_stream(body);
             return;
         }
         for copy in 0..copies {
@@ -233,7 +224,7 @@ impl World {
         };
         self.pending.insert(id, pending);
         self.schedule(self.now_ms + GIVE_UP_MS, Event::GiveUp(id));
-        self.transmit(link, from, Body::Request { id, bytes });
+        self.transmit(link, from, &Body::Request { id, bytes });
     }
 
     /// Takes a request off the list; its asker waited too long if it did.
@@ -271,7 +262,7 @@ impl World {
                 self.transmit(
                     link,
                     from,
-                    Body::Gossip {
+                    &Body::Gossip {
                         topic,
                         bytes,
                         again,
@@ -298,7 +289,8 @@ impl World {
                 bytes,
                 again,
             } => {
-                self.deliver_gossip(me, parcel.link, topic, &bytes, again);
+                let link = parcel.link;
+                self.deliver_gossip(me, Gossiped { topic, bytes, link }, again);
             }
             Body::Request { id, bytes } => match Request::decode(&bytes) {
                 Ok(request) => {
@@ -332,21 +324,16 @@ impl World {
         }
     }
 
-    fn deliver_gossip(
-        &mut self,
-        me: usize,
-        link: usize,
-        topic: Topic,
-        bytes: &Arc<[u8]>,
-        again: bool,
-    ) {
-        let is_news = self.hosts[me].seen.insert(chain::hash::sha256(bytes));
+    fn deliver_gossip(&mut self, me: usize, gossip: Gossiped, again: bool) {
+        let is_news = self.hosts[me]
+            .seen
+            .insert(chain::hash::sha256(&gossip.bytes));
         if !is_news && !again {
             return;
         }
-        let from = self.peer(link);
-        let input = self.wire.gossip(from, topic, bytes, &self.model.spec);
-        self.input_gossip(me, input, (topic, Arc::clone(bytes), link));
+        let (from, spec) = (self.peer(gossip.link), &self.model.spec);
+        let input = self.wire.gossip(from, gossip.topic, &gossip.bytes, spec);
+        self.step(me, input, Some(gossip));
     }
 
     /// An end learns that the connection is gone.
@@ -404,128 +391,6 @@ impl World {
                 epoch,
                 life,
             },
-        );
-    }
-
-    /// Does what a node asked for, in order.
-    pub fn carry_out(&mut self, me: usize, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Commit(_) | Effect::Continue => unreachable!("the host keeps these"),
-                Effect::Send { to, request } => {
-                    let link = Self::link_of(to);
-                    if self.peer(link) == to {
-                        self.ask(me, link, request);
-                    }
-                }
-                Effect::Serve { ticket, request } => self.serve(me, ticket, &request),
-                Effect::Decline { ticket } => {
-                    self.answer(me, ticket.0, Body::Declined { id: ticket.0 })
-                }
-                Effect::AnnounceBlock(block) => {
-                    let index = self.model.find(&block.id().hash).expect("somebody made it");
-                    assert!(
-                        self.hosts[me].durable.has_body(index),
-                        "committed, then announced"
-                    );
-                    self.publish(me, Topic::Blocks, block.to_block().encode().into());
-                }
-                Effect::AnnounceTransaction(transaction) => {
-                    self.publish(me, Topic::Transactions, transaction.bytes().into());
-                }
-                Effect::Reply { ticket, result } => self.replied(me, ticket, result),
-                Effect::Load(hash) => {
-                    let (host, life) = (me, self.hosts[me].life);
-                    let due_ms = self.now_ms + self.rng.below(50);
-                    self.schedule(due_ms, Event::Load { host, life, hash });
-                }
-                Effect::Disconnect { peer, fault } => self.let_go(me, peer, fault),
-                Effect::Publish(Told::Returned { .. }) => self.tally.reach(Reached::Returned),
-                Effect::Publish(_) => {}
-            }
-        }
-    }
-
-    /// Publishes something of its own; like the real network nothing twice.
-    fn publish(&mut self, me: usize, topic: Topic, bytes: Arc<[u8]>) {
-        if self.hosts[me].seen.insert(chain::hash::sha256(&bytes)) {
-            self.gossip(me, None, topic, &bytes);
-        }
-    }
-
-    /// Answers from a snapshot, unless the shell has no room for it.
-    fn serve(&mut self, me: usize, ticket: Ticket, request: &Request) {
-        if !self.quiet && self.rng.chance(self.weather.declined) {
-            self.answer(me, ticket.0, Body::Declined { id: ticket.0 });
-            return;
-        }
-        let host = &self.hosts[me];
-        let db = host.store.snapshot().unwrap();
-        let status = host.node().status(host.now(self.now_ms));
-        let response = serve(request, &status, &host.node().pool(), &db).unwrap();
-        let bytes = response.encode();
-        drop(db);
-        let again = Response::decode(&bytes).expect("what a node answers can be read");
-        assert!(again == response, "an answer is its bytes");
-        self.answer(
-            me,
-            ticket.0,
-            Body::Response {
-                id: ticket.0,
-                bytes,
-            },
-        );
-    }
-
-    /// Sends an answer to whoever asked.
-    pub fn answer(&mut self, me: usize, id: u64, body: Body) {
-        let Some(pending) = self.pending.get(&id) else {
-            return;
-        };
-        if self.links[pending.link].epoch == pending.epoch {
-            self.transmit(pending.link, me, body);
-        }
-    }
-
-    /// No honest peer is let go, unless it, or the network for it, owed answers for too long.
-    fn let_go(&mut self, me: usize, peer: Peer, blame: Blame) {
-        let at = Self::link_of(peer);
-        if self.peer(at) != peer {
-            return;
-        }
-        let end = self.links[at].end(me);
-        if self.links[at].ends[1 - end] < self.hosts.len() {
-            assert_eq!(blame, Blame::Timeout, "an honest peer was let go");
-            self.check_points(me, at);
-        } else {
-            self.tally.reach(Reached::HostilePunished);
-        }
-        self.links[at].rest_until_ms = self.now_ms + 5_000;
-        self.close(at, end);
-    }
-
-    /// An honest peer is charged with no more than the answers it owed for too long.
-    pub fn check_points(&mut self, me: usize, at: usize) {
-        let (link, peer) = (&self.links[at], self.peer(at));
-        let end = link.end(me);
-        if link.ends[1 - end] >= self.hosts.len() || !link.connected[end] {
-            return;
-        }
-        let is_late = |pending: &&Pending| {
-            let is_this = pending.link == at && pending.epoch == link.epoch && pending.asker == me;
-            is_this && self.now_ms - pending.since_ms >= LATE_MS
-        };
-        let owed = link.debts[end] + self.pending.values().filter(is_late).count() as u64;
-        let summaries = self.hosts[me].node().sync().summaries();
-        let summary = summaries.iter().find(|summary| summary.peer == peer);
-        let points = summary.map_or(0, |summary| u64::from(summary.points));
-        let most = owed * u64::from(Blame::Timeout.points());
-        if points > 0 {
-            self.tally.reach(Reached::Charged);
-        }
-        assert!(
-            points <= most,
-            "host {me} charges {peer:?} with {points} points, it owed {owed} answers"
         );
     }
 }

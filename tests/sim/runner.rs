@@ -63,7 +63,7 @@ pub fn whole_trace(seed: u64) -> u64 {
 }
 
 /// Runs these seeds; panics after all of them if any failed.
-pub fn run_all(seeds: Vec<u64>) -> Tally {
+pub fn run_all(seeds: &[u64]) -> Tally {
     let start = Instant::now();
     let next = AtomicUsize::new(0);
     let (total, failed) = (Mutex::new(Tally::default()), Mutex::new(Vec::new()));

@@ -93,7 +93,7 @@ impl World {
     }
 
     /// A node has answered a user. What it took it has written down before it said so.
-    pub fn replied(&mut self, host: usize, ticket: Ticket, result: Result<TxHash, PoolError>) {
+    pub fn replied(&mut self, host: usize, ticket: Ticket, result: &Result<TxHash, PoolError>) {
         use chain::{Reader, Store};
         let ask = self
             .asks
@@ -101,7 +101,7 @@ impl World {
             .expect("an answer to a question");
         assert_eq!(ask.life, self.hosts[host].life);
         let Ok(hash) = result else { return };
-        assert_eq!(hash, ask.transaction.hash());
+        assert_eq!(*hash, ask.transaction.hash());
         let host = &mut self.hosts[host];
         let db = host.store.snapshot().unwrap();
         let is_safe = db
@@ -109,14 +109,14 @@ impl World {
             .unwrap()
             .iter()
             .any(|bytes| bytes == ask.transaction.bytes());
-        let is_mined = db.transaction(&hash).unwrap().is_some();
-        let is_gone = host.node().pool().get(&hash).is_none();
+        let is_mined = db.transaction(hash).unwrap().is_some();
+        let is_gone = host.node().pool().get(hash).is_none();
         assert!(
             is_safe || is_mined || is_gone,
             "promised, and not in the journal"
         );
         let transaction = ask.transaction;
-        host.promises.insert(hash, Promise { transaction });
+        host.promises.insert(*hash, Promise { transaction });
     }
 
     /// A hostile sender's transactions: two of the same nonce for different nodes, or garbage.

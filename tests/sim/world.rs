@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chain::{Block, BlockHash, Input, Verdict, rules, template};
+use chain::{Block, BlockHash, Input, Verdict};
 
 use super::{
     chaos::{Plan, Weather},
@@ -14,7 +14,6 @@ use super::{
     model::Model,
     net::{Link, Parcel, Pending},
     rng::Rng,
-    support::{builder::mined, ledger::Ledger},
     tally::{Fault, Reached, Tally},
     trace::Trace,
     users::{Ask, User},
@@ -80,6 +79,13 @@ pub enum Event {
     },
 }
 
+/// Gossip that came to a host over a link.
+pub struct Gossiped {
+    pub topic: Topic,
+    pub bytes: Arc<[u8]>,
+    pub link: usize,
+}
+
 /// Somebody with hash power and a node.
 pub struct Miner {
     pub host: usize,
@@ -106,7 +112,7 @@ pub struct World {
     pub users: Vec<User>,
     pub asks: BTreeMap<u64, Ask>,
     /// Gossip that a group commit holds back: whose it is, and where it came from.
-    held: Vec<(usize, (Topic, Arc<[u8]>, usize))>,
+    held: Vec<(usize, Gossiped)>,
     /// A bit for each actor: which side of a partition it is on.
     pub partition: u64,
     pub weather: Weather,
@@ -256,7 +262,7 @@ impl World {
     fn tick(&mut self, host: usize, life: u64) {
         self.after(TICK_MS, Event::Tick { host, life });
         self.input(host, Input::Tick);
-        if self.is_up(host) && self.hosts[host].steps % 8 == 0 {
+        if self.is_up(host) && self.hosts[host].steps.is_multiple_of(8) {
             for link in self.links_of(host) {
                 self.check_points(host, link);
             }
@@ -269,16 +275,7 @@ impl World {
     }
 
     /// The same for gossip, which goes on to others if the verdict is good.
-    pub fn input_gossip(&mut self, host: usize, input: Input, gossip: (Topic, Arc<[u8]>, usize)) {
-        self.step(host, input, Some(gossip));
-    }
-
-    fn step(
-        &mut self,
-        at: usize,
-        input: Input,
-        gossip: Option<(Topic, Arc<[u8]>, usize)>,
-    ) -> Verdict {
+    pub fn step(&mut self, at: usize, input: Input, gossip: Option<Gossiped>) -> Verdict {
         if !self.is_up(at) {
             return Verdict::Ignore;
         }
@@ -313,10 +310,10 @@ impl World {
         let held = std::mem::take(&mut self.held);
         let (mine, others) = held.into_iter().partition(|(host, _)| *host == at);
         self.held = others;
-        let mine: Vec<(usize, (Topic, Arc<[u8]>, usize))> = mine;
+        let mine: Vec<(usize, Gossiped)> = mine;
         if !crashed {
-            for (_, (topic, bytes, link)) in mine {
-                self.gossip(at, Some(link), topic, &bytes);
+            for (_, gossip) in mine {
+                self.gossip(at, Some(gossip.link), gossip.topic, &gossip.bytes);
             }
         }
         self.carry_out(at, effects);
@@ -359,7 +356,7 @@ impl World {
             self.links[link].connected[end] = false;
             self.links[link].rest_until_ms = self.now_ms + 1_000;
         }
-        self.pending.retain(|_, pending| pending.asker() != at);
+        self.pending.retain(|_, pending| pending.asker != at);
         self.hosts[at].crashed();
         let delay = self.rng.range(200, 30_000);
         self.after(delay, Event::Restart(at));
@@ -371,7 +368,7 @@ impl World {
             return;
         }
         self.set_minimum(at);
-        let journal = self.hosts[at].open(&self.model, self.now_ms);
+        let journal = self.hosts[at].open(&self.model, &mut self.wire, self.now_ms);
         let host = &self.hosts[at];
         let life = host.life;
         self.tally.reach(match life {
@@ -385,87 +382,6 @@ impl World {
         let delay = self.rng.below(TICK_MS);
         self.after(delay, Event::Tick { host: at, life });
         self.input(at, Input::Tick);
-    }
-
-    pub fn set_hash_rate(&mut self, at: usize, millihashes: u64) {
-        let miner = &mut self.miners[at];
-        miner.millihashes = millihashes;
-        miner.turn += 1;
-        self.draw_block(at);
-    }
-
-    /// Draws when a miner finds its next block: its hash rate against the difficulty.
-    pub fn draw_block(&mut self, at: usize) {
-        let (host, rate, turn) = {
-            let miner = &self.miners[at];
-            (miner.host, miner.millihashes, miner.turn)
-        };
-        if rate == 0 || self.quiet {
-            return;
-        }
-        let wait_ms = if self.is_up(host) {
-            let parent = self.hosts[host].node().template_parent();
-            let time = parent.numbers.time;
-            let header = rules::child(&self.model.spec, &parent.numbers, parent.skip, time);
-            let target = header
-                .and_then(|header| header.pow.bits.target())
-                .expect("a target");
-            let hashes = u64::try_from(target.work()).unwrap_or(u64::MAX);
-            self.rng
-                .exponential(hashes.saturating_mul(1_000_000) / rate)
-        } else {
-            1_000
-        };
-        self.after(wait_ms.max(1), Event::Mine { miner: at, turn });
-    }
-
-    fn mine(&mut self, at: usize, turn: u64) {
-        if self.miners[at].turn != turn || self.quiet {
-            return;
-        }
-        let host = self.miners[at].host;
-        let awake = self.hosts[host].asleep_until_ms <= self.now_ms;
-        if self.is_up(host) && awake {
-            self.mine_on(host);
-        }
-        self.draw_block(at);
-    }
-
-    /// A block from the node's own template, through its bytes and its check.
-    fn mine_on(&mut self, at: usize) {
-        let host = &self.hosts[at];
-        let (node, spec) = (host.node(), Arc::clone(&self.model.spec));
-        let parent = node.template_parent();
-        let base_fee = rules::next_base_fee(&spec, &parent.numbers);
-        let candidates = node.pool().candidates(base_fee, 50);
-        let mut extra_data = [0; 32];
-        extra_data[..8].copy_from_slice(&(self.model.blocks.len() as u64).to_be_bytes());
-        let options = template::TemplateOptions {
-            beneficiary: chain::Address::repeat_byte(at as u8 + 1),
-            extra_data,
-            now_unix_secs: host.now(self.now_ms).unix_secs,
-        };
-        let (ledger, none, state) = (Ledger::fresh(), |_| None, node.head_state());
-        let block = template::build(&spec, &ledger, &parent, state, &candidates, &none, &options);
-        let block = block.expect("the chain goes on");
-        let block = Block {
-            header: mined(block.header),
-            body: block.body,
-        };
-        let block = Block::decode(&block.encode()).expect("what a node makes can be read");
-        let checked = self
-            .wire
-            .block(block.clone(), &spec)
-            .expect("a template is valid");
-        self.model.adopt(&block, checked.transactions());
-        let from = None;
-        self.input(
-            at,
-            Input::Block {
-                from,
-                block: checked,
-            },
-        );
     }
 
     /// Everything is mended: no faults, no miners, no hostile peers, true clocks.
