@@ -320,6 +320,35 @@ fn p2_a_question_is_given_up_once() {
     assert_eq!(shell.asked_blocks(1).len(), 3);
 }
 
+/// A question that could not be asked does not make the next one late: that one has its own two
+/// seconds, and no more of them for what is declined beside it.
+#[test]
+fn p2_what_was_not_served_makes_nothing_late() {
+    let mut builder = Builder::new(regtest(&[]));
+    let chain = builder.chain(builder.genesis, 30);
+    let mut shell = Shell::new(&builder.spec);
+    shell.connect(1);
+    shell.headers(1, &chain[..1]);
+    let first = Request::Blocks(shell.asked_blocks(1));
+    shell.pass(1);
+    shell.headers(1, &chain[..2]);
+    let second = Request::Blocks(shell.asked_blocks(1));
+    assert_ne!(first, second);
+    let to = Peer(1);
+    let request = first;
+    shell.input(Input::Unserved { to, request });
+    let points = |shell: &Shell| shell.node.sync().summaries()[0].points;
+    shell.pass(1);
+    assert_eq!(points(&shell), 0, "a second after the second question");
+    shell.headers(1, &chain[..3]);
+    for hash in shell.asked_blocks(1) {
+        let request = Request::Blocks(vec![hash]);
+        shell.input(Input::Unserved { to, request });
+    }
+    shell.pass(1);
+    assert_eq!(points(&shell), Fault::Timeout.points());
+}
+
 /// What a peer lacked is asked of it again later: nothing is missing for ever.
 #[test]
 fn lacking_is_not_for_ever() {

@@ -113,6 +113,8 @@ impl Sync {
             Request::Status(_) => {}
             Request::Transactions(_) | Request::Addresses => return,
         }
+        let its_own = self.flights.values().filter(|flight| flight.peer == peer);
+        let oldest_ms = its_own.map(|flight| flight.since_ms).min();
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -121,6 +123,8 @@ impl Sync {
             state.rest_until_ms = state.rest_until_ms.max(again_ms);
             if state.requests.is_empty() {
                 state.bodies.stop();
+            } else if let Some(oldest_ms) = oldest_ms {
+                state.bodies.not_before(oldest_ms);
             }
         } else {
             // Headers are asked for by what its status says.

@@ -42,6 +42,11 @@ impl Timer {
         self.since_ms = None;
     }
 
+    /// What was owed for longest is owed no more; what is left was asked for at this time.
+    pub(super) fn not_before(&mut self, ms: u64) {
+        self.since_ms = self.since_ms.map(|since_ms| since_ms.max(ms));
+    }
+
     /// No answer came.
     pub(super) fn stalled(&mut self) {
         self.since_ms = None;
