@@ -24,6 +24,9 @@ use super::{
     wire::Wire,
 };
 
+/// Milliseconds in which the network layer passes on the same gossip only once.
+const GOSSIP_MEMORY_MS: u64 = 60_000;
+
 /// A crash to come: at the first commit after so many steps, and how much of it gets done.
 #[derive(Clone, Copy, Debug)]
 pub struct Crash {
@@ -82,8 +85,8 @@ pub struct Host {
     pub loads: BTreeSet<BlockHash>,
     /// Blocks among the node's orphans, by the model's index.
     pub orphans: Vec<usize>,
-    /// Gossip that has come or gone already.
-    pub seen: BTreeSet<[u8; 32]>,
+    /// Gossip that has come or gone already, and until when that is remembered.
+    seen: BTreeMap<[u8; 32], u64>,
     pub pool: Arc<PoolSnapshot>,
     pub promises: BTreeMap<TxHash, Promise>,
     pub crash: Option<Crash>,
@@ -113,7 +116,7 @@ impl Host {
             continues: false,
             loads: BTreeSet::new(),
             orphans: Vec::new(),
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
             pool: Arc::default(),
             promises: BTreeMap::new(),
             crash: None,
@@ -123,6 +126,16 @@ impl Host {
 
     pub fn is_up(&self) -> bool {
         self.node.is_some()
+    }
+
+    /// Whether this gossip is news, which it is not for a minute after.
+    pub fn is_news(&mut self, bytes: &[u8], true_ms: u64) -> bool {
+        let until_ms = self.seen.entry(chain::hash::sha256(bytes)).or_default();
+        let is_news = *until_ms <= true_ms;
+        if is_news {
+            *until_ms = true_ms + GOSSIP_MEMORY_MS;
+        }
+        is_news
     }
 
     /// The running node.
@@ -188,10 +201,7 @@ impl Host {
         let before = Before::of(self, model, now, &input);
         let mut effects = Vec::new();
         let base = self.store.snapshot().unwrap();
-        let db = Overlay {
-            base: &base,
-            batch: &self.group.batch,
-        };
+        let db = Overlay::new(&base, &self.group.batch);
         let node = self.node.as_mut().expect("it is running");
         trace.input(self.index, true_ms, &input);
         let verdict = node.step(now, input, &db, &mut effects).unwrap();
@@ -269,7 +279,7 @@ impl Host {
             }
         }
         // Reasons live in memory: what left the pool for good is asked before a crash, too.
-        check_promises(self, model, tally);
+        check_promises(self, tally);
         if let Some(crash) = crash {
             effects.truncate(crash.cut - 1);
             return (effects, true);

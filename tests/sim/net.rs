@@ -325,9 +325,7 @@ impl World {
     }
 
     fn deliver_gossip(&mut self, me: usize, gossip: Gossiped, again: bool) {
-        let is_news = self.hosts[me]
-            .seen
-            .insert(chain::hash::sha256(&gossip.bytes));
+        let is_news = self.hosts[me].is_news(&gossip.bytes, self.now_ms);
         if !is_news && !again {
             return;
         }

@@ -5,7 +5,6 @@ use chain::{CheckedTransaction, Reader, Store, pool::Departure, pool::Reason};
 
 use super::{
     host::Host,
-    model::Model,
     tally::{Reached, Tally},
 };
 
@@ -16,7 +15,7 @@ pub struct Promise {
 }
 
 /// Looks after every promise of a host, when nothing is on its way from its store.
-pub fn check_promises(host: &mut Host, model: &Model, tally: &mut Tally) {
+pub fn check_promises(host: &mut Host, tally: &mut Tally) {
     if host.promises.is_empty() || !host.is_up() || !host.loads.is_empty() {
         return;
     }
@@ -31,7 +30,7 @@ pub fn check_promises(host: &mut Host, model: &Model, tally: &mut Tally) {
             let (sender, nonce) = (promise.transaction.sender(), promise.transaction.nonce());
             panic!("{hash} of {sender}, nonce {nonce}, has vanished without a reason");
         };
-        check_reason(host, model, promise, departure, tally);
+        check_reason(promise, departure, tally);
         told.push(*hash);
     }
     for hash in told {
@@ -39,31 +38,21 @@ pub fn check_promises(host: &mut Host, model: &Model, tally: &mut Tally) {
     }
 }
 
-/// A reason must be true.
-fn check_reason(
-    host: &Host,
-    model: &Model,
-    promise: &Promise,
-    departure: &Departure,
-    tally: &mut Tally,
-) {
+/// A reason must be one that can be: what it says of the account may have changed since.
+fn check_reason(promise: &Promise, departure: &Departure, tally: &mut Tally) {
     let transaction = &promise.transaction;
-    let state = model.state(host.live.head);
-    let account = state.get(&transaction.sender());
-    let nonce = account.map_or(0, |account| account.nonce);
     match &departure.reason {
         Reason::Mined(block) => panic!("said to be mined in {block:?}, which is not so"),
         Reason::Replaced { by } => {
             assert_ne!(*by, transaction.hash());
             tally.reach(Reached::Replaced);
         }
+        Reason::Displaced { by } => assert_ne!(*by, transaction.hash()),
         Reason::NonceUsed { want, got } => {
             assert!(
                 got < want && *got == transaction.nonce(),
                 "nonces of a reason"
             );
-            // In a group of steps a later one may have undone the block that used it.
-            assert!(nonce > *got || host.group_size > 1, "the nonce is used");
         }
         Reason::Evicted { .. } => tally.reach(Reached::PoolEviction),
         Reason::NotTakenBack(_) => tally.reach(Reached::NotTakenBack),
