@@ -28,6 +28,7 @@ use chain::{Header, Target, U256};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub use job::Job;
+use kernel::Kernel;
 use pace::Pace;
 use search::Search;
 
@@ -35,12 +36,14 @@ use search::Search;
 pub const THREADS_MAX: usize = 1_024;
 
 /// How much of the machine a miner may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Threads that search, 1 to [`THREADS_MAX`].
     pub threads: usize,
     /// Share of its time that each thread works, 1 to 100 percent; it sleeps for the rest.
     pub throttle_percent: u8,
+    /// The loop that each thread runs; the fastest here if absent, see [`kernel::best`].
+    pub kernel: Option<Kernel>,
 }
 
 /// Why there is no miner.
@@ -85,6 +88,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Miner {
     pool: ThreadPool,
+    kernel: Kernel,
     /// One for each thread.
     paces: Vec<Mutex<Pace>>,
     hashes: AtomicU64,
@@ -107,13 +111,24 @@ impl Miner {
         let pace = || Mutex::new(Pace::new(config.throttle_percent, Instant::now()));
         Ok(Self {
             pool,
+            kernel: config.kernel.unwrap_or_else(kernel::best),
             paces: (0..config.threads).map(|_| pace()).collect(),
             hashes: AtomicU64::new(0),
         })
     }
 
+    /// The loop that the threads run.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// How many threads search.
+    pub fn threads(&self) -> usize {
+        self.paces.len()
+    }
+
     /// Searches until a header meets the job's target or `stop` is set, which is noticed within
-    /// 50 ms also while the threads sleep.
+    /// 5 ms, also while the threads sleep.
     ///
     /// Blocks the caller. One search at a time: a second one waits for the first to end.
     pub fn search(&self, job: &Job, stop: &AtomicBool) -> Outcome {
@@ -150,7 +165,7 @@ impl Miner {
 
     /// Runs one search on all threads; gives what was found and the hashes it took.
     fn run(&self, job: &Job, stop: &AtomicBool) -> (Option<Header>, u64) {
-        let search = Search::new(job, kernel::best(), stop);
+        let search = Search::new(job, self.kernel, stop);
         self.pool.broadcast(|thread| {
             // Only this thread uses it; after a panic its account is as good as any.
             let mut pace = self.paces[thread.index()]
@@ -164,12 +179,15 @@ impl Miner {
 
 #[cfg(test)]
 mod tests {
+    use chain::params::VERSION_ROLL_MASK;
+
     use super::*;
 
     fn miner(threads: usize, throttle_percent: u8) -> Result<Miner, ConfigError> {
         Miner::new(Config {
             threads,
             throttle_percent,
+            kernel: None,
         })
     }
 
@@ -203,7 +221,8 @@ mod tests {
                 };
                 assert!(job.target.is_met_by(&header.hash()));
                 assert_eq!(header.pow.commitment, header.extension.commitment());
-                assert_eq!(header.pow.version, job.header.pow.version);
+                let rolled = header.pow.version ^ job.header.pow.version;
+                assert_eq!(rolled & !VERSION_ROLL_MASK, 0);
                 assert_eq!(header.extension.height, 7);
             }
             assert!(miner.hashes() > 0);

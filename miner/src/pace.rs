@@ -12,7 +12,7 @@ use std::{
 /// One period of working and sleeping.
 const CYCLE: Duration = Duration::from_millis(20);
 /// The longest sleep without a look at whether the search is over.
-const NAP: Duration = Duration::from_millis(10);
+const NAP: Duration = Duration::from_millis(4);
 
 /// One thread's account.
 #[derive(Debug)]

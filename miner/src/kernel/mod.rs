@@ -1,70 +1,82 @@
 //! Kernels: the inner loops of the search, which must all find the same nonces.
 //!
-//! A kernel is a plain function over a [`Midstate`] and a range of nonces; [`portable`] is the
-//! specification of what every other one computes. Called by `search`, and by benches.
+//! A kernel is a plain function over a [`Work`] and a range of nonces; `portable` is the
+//! specification of what every other one computes. The others look at groups of nonces at once and
+//! only at the hash's last word; what passes there is checked by the specification, so a wrong kernel
+//! can miss a nonce but report none that is not one. Called by `search`, and by benches.
 
-pub mod portable;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod check;
+mod choose;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+mod portable;
+mod sha256;
+#[cfg(target_arch = "aarch64")]
+mod sha2_arm;
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
+mod work;
 
 use std::ops::RangeInclusive;
 
-use chain::{PowHeader, Target};
-use sha2::block_api::compress256;
+pub use choose::{NAMES, UnknownKernel, all, best, named, rate};
+pub use sha256::INITIAL;
+pub use work::{VERSIONS_MAX, Work, rolled};
 
-/// Gives the lowest nonce in the range whose hash meets the target, if there is one.
-pub type Kernel = fn(&Midstate, RangeInclusive<u32>) -> Option<u32>;
-
-/// The fastest kernel for this machine.
-pub fn best() -> Kernel {
-    portable::search
+/// A loop over nonces, for one kind of processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// What `--kernel` calls it.
+    pub name: &'static str,
+    /// How many versions a [`Work`] best has, 1 to [`VERSIONS_MAX`]; any number gives correct
+    /// results.
+    pub versions: u32,
+    /// Gives the lowest nonce in the range with which a version meets the target, if there is one.
+    pub search: fn(&Work, RangeInclusive<u32>) -> Option<Hit>,
 }
 
-/// SHA-256 before its first block (FIPS 180-4).
-const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
-
-/// What all nonces of one header share: the hash of its first 64 bytes, the rest, and the target.
-#[derive(Clone, Debug)]
-pub struct Midstate {
-    /// SHA-256 after the first 64 of the 80 bytes.
-    pub state: [u32; 8],
-    /// The second block as it is hashed: the last 16 bytes and the padding. The nonce is at
-    /// [`NONCE_AT`].
-    pub block: [u8; 64],
-    /// The target in 32-bit words, most significant first.
-    pub target: [u32; 8],
+/// A nonce that makes a header meet its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The nonce.
+    pub nonce: u32,
+    /// With which of the versions: bit `i` for the one that [`rolled`] numbers `i`; not zero.
+    pub versions: u16,
 }
 
-/// Where the nonce is in the second block.
-pub const NONCE_AT: usize = 12;
-
-impl Midstate {
-    /// Hashes what does not depend on the nonce; that of `header` does not matter.
-    pub fn new(header: &PowHeader, target: Target) -> Self {
-        let bytes = header.encode();
-        let (first, rest) = bytes.split_first_chunk::<64>().expect("80 bytes");
-        let mut state = INITIAL;
-        compress256(&mut state, &[*first]);
-        let mut block = [0; 64];
-        block[..16].copy_from_slice(rest);
-        block[16] = 0x80;
-        block[56..].copy_from_slice(&(80_u64 * 8).to_be_bytes());
-        let bytes = target.value().to_be_bytes::<32>();
-        let mut target = [0; 8];
-        for (word, bytes) in target.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *word = u32::from_be_bytes(*bytes);
+/// Walks through a range in groups of `LANES` nonces that begin at multiples of `LANES`, a power of
+/// two. `group` sets a bit for each lane that may hold a hit; lanes outside of the range are ignored.
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    expect(dead_code, reason = "there is only the portable kernel")
+)]
+fn scan<const LANES: u32>(
+    work: &Work,
+    range: RangeInclusive<u32>,
+    group: impl Fn(&Work, u32) -> u32,
+) -> Option<Hit> {
+    let (first, last) = (*range.start(), *range.end());
+    if range.is_empty() {
+        return None;
+    }
+    let mut base = first - first % LANES;
+    loop {
+        let mut lanes = group(work, base);
+        while lanes != 0 {
+            let nonce = base + lanes.trailing_zeros();
+            lanes &= lanes - 1;
+            let hit = range.contains(&nonce).then(|| work.check(nonce)).flatten();
+            if hit.is_some() {
+                return hit;
+            }
         }
-        Self {
-            state,
-            block,
-            target,
-        }
+        base = base.checked_add(LANES).filter(|&next| next <= last)?;
     }
 }
+
+#[cfg(test)]
+mod tests;
