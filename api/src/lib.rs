@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod desk;
 mod error;
 pub mod events;
 pub mod faucet;
@@ -88,6 +89,8 @@ pub struct ApiState {
     pub vhosts: Arc<Vec<String>>,
     /// What `/v1/events` follows.
     pub events: events::Events,
+    /// Where templates come from and mined blocks go.
+    pub desk: desk::Desk,
     /// The operator's token, and where orders go.
     pub operator: operator::Operator,
     /// What to pay, as it was a moment ago.

@@ -64,3 +64,9 @@ pub const FAUCET_TIME_OUT: Duration = Duration::from_secs(10);
 pub const FAUCET_DEFAULT: u128 = 100_000_000_000_000_000_000;
 /// The most that it pays at once, in wei: 1,000 LGN.
 pub const FAUCET_MAX: u128 = 1_000_000_000_000_000_000_000;
+/// Templates and submitted blocks that are worked on at a time.
+pub const MINING_REQUESTS_MAX: usize = 8;
+/// Longest wait for another head before a template is given anyway.
+pub const TEMPLATE_WAIT_SECS_MAX: u64 = 25;
+/// Time for a submitted block to become the head.
+pub const HEAD_CHANGE_TIME_OUT: Duration = Duration::from_secs(5);

@@ -35,7 +35,7 @@ use crate::{
         STOP_TIME_OUT, WRITE_TIME_OUT,
     },
     rest::{
-        accounts, blocks, dev,
+        accounts, blocks, desk, dev,
         events::{self, Stopped},
         faucet, fees, forest, history, mining, operations, peers, pool, status, transactions,
     },
@@ -69,6 +69,8 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/fees", get(fees::estimates))
         .route("/v1/accounts/{address}", get(accounts::one))
         .route("/v1/accounts/{address}/transactions", get(history::list))
+        .route("/v1/mining/template", get(desk::template))
+        .route("/v1/mining/blocks", post(desk::submit))
         .route("/v1/dev/partition", post(dev::partition))
         .route("/v1/dev/delay", post(dev::delay))
         .route("/v1/dev/mine", post(dev::mine))

@@ -139,6 +139,7 @@ impl Server {
             is_healthy: Arc::new(|| true),
             vhosts: Arc::new(vec!["node.example".into()]),
             events: Events::new(journal),
+            desk: crate::desk::Desk::new(Arc::new(|_, _| None), mpsc::channel(1).0),
             operator: Operator {
                 token: Token::new([7; 32]),
                 orders: mpsc::channel(1).0,

@@ -25,6 +25,8 @@ enum Verb {
     Node(Box<verbs::node::Args>),
     /// Run a recording of a node again
     Replay(verbs::replay::Args),
+    /// Mine for a node, as a process of its own
+    Mine(verbs::mine::Args),
     /// Run a network of several nodes on this machine
     Devnet(verbs::devnet::Args),
     /// Make forks and reorgs happen on a dev network, and money out of its faucet
@@ -35,6 +37,8 @@ enum Verb {
     Peers(verbs::peers::Args),
     /// Show the branches of a node's block forest
     Forks(verbs::forks::Args),
+    /// Measure what this machine can do
+    Bench(verbs::bench::Args),
     /// Keys, balances and transfers
     Wallet(verbs::wallet::Args),
 }
@@ -47,11 +51,13 @@ pub fn run() -> Result<(), Failure> {
         Verb::Init(args) => verbs::init::run(&args),
         Verb::Node(args) => verbs::node::run(&args),
         Verb::Replay(args) => verbs::replay::run(&args),
+        Verb::Mine(args) => verbs::mine::run(&args),
         Verb::Devnet(args) => verbs::devnet::run(&args),
         Verb::Dev(args) => verbs::dev::run(&args),
         Verb::Status(args) => verbs::status::run(&args),
         Verb::Peers(args) => verbs::peers::run(&args),
         Verb::Forks(args) => verbs::forks::run(&args),
+        Verb::Bench(args) => verbs::bench::run(&args),
         Verb::Wallet(args) => verbs::wallet::run(&args),
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use chain::U256;
+use miner::kernel::Kernel;
 use serde::Deserialize;
 
 use crate::{
@@ -32,6 +33,7 @@ struct FileConfig {
     threads: Option<usize>,
     throttle: Option<u8>,
     stratum: Option<SocketAddr>,
+    kernel: Option<String>,
     beneficiary: Option<String>,
     tag: Option<String>,
     log_level: Option<String>,
@@ -88,6 +90,8 @@ pub struct Settings {
     pub throttle: u8,
     /// Where miners of other programs connect.
     pub stratum: Option<SocketAddr>,
+    /// The loop that mines, if one was named.
+    pub kernel: Option<Kernel>,
     /// Who is paid.
     pub beneficiary: Option<String>,
     /// The miner's tag.
@@ -130,6 +134,7 @@ impl Settings {
             threads: args.threads.or(file.threads).unwrap_or(1),
             throttle: args.throttle.or(file.throttle).unwrap_or(100),
             stratum: args.stratum.or(file.stratum),
+            kernel: kernel(args.kernel.as_ref().or(file.kernel.as_ref()))?,
             beneficiary: args.beneficiary.clone().or(file.beneficiary),
             record: args.record.clone(),
             tag: args.tag.clone().or(file.tag).unwrap_or_default(),
@@ -141,6 +146,22 @@ impl Settings {
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
         })
     }
+
+    /// What it mines with, if it does.
+    pub fn miner(&self) -> miner::Config {
+        miner::Config {
+            threads: self.threads,
+            throttle_percent: self.throttle,
+            kernel: self.kernel,
+        }
+    }
+}
+
+/// The kernel of this name.
+pub fn kernel(name: Option<&String>) -> Result<Option<Kernel>, Failure> {
+    name.map(|name| miner::kernel::named(name))
+        .transpose()
+        .map_err(|error| Failure::new(Exit::Usage, error))
 }
 
 /// Chain work from its hex digits; none is zero.

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod devnet;
 mod failure;
+mod feed;
 mod log;
 mod network;
 mod random;

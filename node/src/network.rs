@@ -29,10 +29,8 @@ pub struct Network {
 pub struct DevnetMiners {
     /// Nodes that will mine.
     pub nodes: u32,
-    /// Threads of each.
-    pub threads: usize,
-    /// Share of its time that each thread works, in percent.
-    pub throttle_percent: u8,
+    /// What each of them mines with.
+    pub each: miner::Config,
 }
 
 impl Network {
@@ -97,11 +95,8 @@ impl Network {
     /// A devnet made now: half the difficulty that gives its spacing to all its nodes together,
     /// so that the first blocks come soon.
     fn new_devnet(miners: DevnetMiners) -> Result<Self, Failure> {
-        let config = miner::Config {
-            threads: miners.threads,
-            throttle_percent: miners.throttle_percent,
-        };
-        let miner = miner::Miner::new(config).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let miner =
+            miner::Miner::new(miners.each).map_err(|error| Failure::new(Exit::Usage, error))?;
         let rate = miner.measure(Duration::from_millis(200));
         let template = Self::parse("devnet", ChainSpec::builtin("devnet").unwrap_or_default())?;
         let spacing = u64::from(template.spec.spacing_secs);

@@ -12,6 +12,7 @@ mod harness;
 mod honest;
 mod hostile;
 mod join;
+mod mine;
 mod money;
 mod path;
 mod pool;

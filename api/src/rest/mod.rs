@@ -3,6 +3,7 @@
 pub mod accounts;
 mod address;
 pub mod blocks;
+pub mod desk;
 pub mod dev;
 pub mod events;
 pub mod faucet;

@@ -57,7 +57,7 @@ pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Bytes as 0x-hex.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::from("0x"), |mut out, byte| {
         for digit in [byte >> 4, byte & 15] {
             out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));

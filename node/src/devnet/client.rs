@@ -34,6 +34,21 @@ pub fn get(url: &str, path: &str, time_out: Duration) -> Result<Value, String> {
     read(response).map_err(|error| error.to_string())
 }
 
+/// Brings a node a block in the network's encoding. The error is a short reason.
+pub fn bring(url: &str, path: &str, block: &[u8], time_out: Duration) -> Result<Value, String> {
+    let answer = agent(time_out)
+        .post(format!("{url}{path}"))
+        .content_type("application/octet-stream")
+        .send(block);
+    let response = answer.map_err(|error| error.to_string())?;
+    let is_taken = response.status().is_success();
+    let value = read(response).map_err(|error| error.to_string())?;
+    if is_taken {
+        return Ok(value);
+    }
+    Err(value["detail"].as_str().unwrap_or("no reason given").into())
+}
+
 /// Gives a node an order, with its data directory's token, and waits for the outcome.
 pub fn post(
     url: &str,

@@ -42,10 +42,8 @@ pub struct Plan {
     pub directory: PathBuf,
     /// The chain spec file.
     pub spec: PathBuf,
-    /// Mining threads of each node.
-    pub threads: usize,
-    /// Share of its time that each thread works, in percent.
-    pub throttle_percent: u8,
+    /// What each node mines with.
+    pub miner: miner::Config,
     /// Whether they talk to other machines of the local network.
     pub lan: bool,
     /// Whether each records its runs.
@@ -151,8 +149,11 @@ impl NodeProcess {
         flag("--network", text(&plan.spec));
         flag("--port", ports.p2p.to_string());
         flag("--http.port", ports.http.to_string());
-        flag("--threads", plan.threads.to_string());
-        flag("--throttle", plan.throttle_percent.to_string());
+        flag("--threads", plan.miner.threads.to_string());
+        flag("--throttle", plan.miner.throttle_percent.to_string());
+        if let Some(kernel) = plan.miner.kernel {
+            flag("--kernel", kernel.name.to_owned());
+        }
         flag("--beneficiary", format!("dev:{}", 9 + number));
         flag("--tag", format!("node {number}"));
         if let Some(address) = plan.stratum.filter(|_| number == 1) {

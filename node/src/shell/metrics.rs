@@ -1,5 +1,6 @@
 //! Counters and gauges, in Prometheus's names and base units.
 
+use api::desk::Desk;
 use chain::{Batch, Event};
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
@@ -186,6 +187,26 @@ impl Metrics {
             Event::DeepReorg { .. } => drop(self.deep_reorgs.inc()),
             _ => {}
         }
+    }
+}
+
+/// Names the counters of blocks that other miners bring.
+pub fn register_desk(registry: &mut Registry, desk: &Desk) {
+    let lignum = registry.sub_registry_with_prefix("lignum");
+    let counters = [
+        (
+            "submitted_accepted",
+            "Blocks of other miners that became the head",
+            &desk.accepted,
+        ),
+        (
+            "submitted_stale",
+            "Blocks of other miners that came too late or lost to another",
+            &desk.stale,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        lignum.register(name, help, counter.clone());
     }
 }
 

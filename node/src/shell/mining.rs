@@ -5,11 +5,13 @@
 //! other block, from nobody.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -26,7 +28,7 @@ use super::{clock::Clock, core::Message, metrics::Metrics, view::View};
 
 /// A template is made anew after this long, for its time and its transactions.
 const TEMPLATE_LIFE: Duration = Duration::from_secs(1);
-/// How often the search looks for a new head.
+/// How often the search looks whether it is to stop; a new head wakes it at once.
 const HEAD_POLL: Duration = Duration::from_millis(5);
 
 /// Where blocks are made: what goes into them, what they are made on, and where they go.
@@ -125,13 +127,15 @@ impl Mining {
         let before = self.miner.hashes();
         let outcome = thread::scope(|scope| {
             let watch = scope.spawn(|| {
+                let mut views = self.site.views.clone();
                 while !is_over.load(Ordering::Relaxed) {
+                    views.mark_unchanged();
                     if self.stop.load(Ordering::Relaxed) || is_stale() {
                         stop.store(true, Ordering::Relaxed);
                         return;
                     }
-                    // Woken when the search is over: easy blocks come faster than this passes.
-                    thread::park_timeout(HEAD_POLL);
+                    // Also woken when the search is over: easy blocks come faster than this passes.
+                    park_until_changed(&mut views);
                 }
             });
             let outcome = self.miner.search(&job, &stop);
@@ -157,6 +161,26 @@ impl Mining {
             thread::sleep(Duration::from_millis(1));
             waited += Duration::from_millis(1);
         }
+    }
+}
+
+/// Wakes the thread that it holds.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Sleeps until there is a new view, something else wakes this thread, or [`HEAD_POLL`] has passed.
+fn park_until_changed(views: &mut watch::Receiver<Arc<View>>) {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let changed = pin!(views.changed());
+    match changed.poll(&mut Context::from_waker(&waker)) {
+        Poll::Ready(Ok(())) => {}
+        // No view will come when the core is gone; the flags still count.
+        Poll::Ready(Err(_)) | Poll::Pending => thread::park_timeout(HEAD_POLL),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod coinbase;
 pub mod core;
 pub mod delay;
+pub mod desk;
 pub mod faucet;
 mod inputs;
 pub mod journal;

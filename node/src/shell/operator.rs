@@ -177,6 +177,7 @@ impl Yard {
         let config = miner::Config {
             threads: thread::available_parallelism().map_or(1, usize::from),
             throttle_percent: 100,
+            kernel: None,
         };
         let miner = Miner::new(config).map_err(|error| Refusal::Unfinished(error.to_string()))?;
         Ok(Mining {

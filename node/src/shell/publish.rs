@@ -148,8 +148,10 @@ impl Publisher {
         let reader = Arc::new(snapshot.clone());
         let view = view(node, reader, self.clock, &self.identity, live)?;
         self.metrics.published(&view);
-        self.api_views.send_replace(Arc::clone(&view.api));
+        // In this order: whoever has seen a head over HTTP gets templates on it, and none older.
+        let for_api = Arc::clone(&view.api);
         self.views.send_replace(Arc::new(view));
+        self.api_views.send_replace(for_api);
         self.published = Instant::now();
         self.revision = node.forest().revision();
         Ok(())

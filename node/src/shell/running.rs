@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use api::{events::Events, fees::Fees, operator::Command};
+use api::{desk::Desk, events::Events, fees::Fees, operator::Command};
 use chain::{
     ChainSpec, Store, StoreError,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
@@ -35,6 +35,7 @@ use super::{
     coinbase::Coinbase,
     core::{self, Core, Message},
     delay::Delayed,
+    desk,
     faucet::faucet,
     listen,
     metrics::{self, Metrics},
@@ -82,6 +83,7 @@ struct Doors {
     listener: TcpListener,
     vhosts: Vec<String>,
     operator: api::operator::Operator,
+    desk: Desk,
     outside: Outside,
 }
 
@@ -182,6 +184,7 @@ impl Running {
             listener,
             vhosts: settings.http_vhosts.clone(),
             operator,
+            desk: start_desk(runtime, site.clone(), &wiring, &mut tasks),
             outside,
         };
         let server = start_api(runtime, doors, &wiring, &mut tasks);
@@ -275,11 +278,7 @@ fn bug(part: &str) -> Failure {
 }
 
 fn own_miner(settings: &Settings) -> Result<Miner, Failure> {
-    let config = miner::Config {
-        threads: settings.threads,
-        throttle_percent: settings.throttle,
-    };
-    Miner::new(config).map_err(|error| Failure::new(Exit::Usage, error))
+    Miner::new(settings.miner()).map_err(|error| Failure::new(Exit::Usage, error))
 }
 
 /// A new token in the data directory, and a queue for the orders of whoever shows it.
@@ -356,6 +355,7 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
     doors.outside.foreman.metrics().register(&mut registry);
     let events = Events::new(wiring.readers.journal.clone());
     metrics::register_streams(&mut registry, events.streams());
+    metrics::register_desk(&mut registry, &doors.desk);
     let (clock, heartbeat) = (wiring.clock, Arc::clone(&wiring.heartbeat));
     let is_healthy = move || {
         let age = clock
@@ -372,6 +372,7 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
         clock: Arc::new(move || clock.now()),
         is_healthy: Arc::new(is_healthy),
         events,
+        desk: doors.desk,
         vhosts: Arc::new(doors.vhosts),
         operator: doors.operator,
         mining: doors.outside.questions,
@@ -383,6 +384,14 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
     tasks.push(("queue of submissions", runtime.spawn(forward)));
     let task = runtime.spawn(serve);
     Server { task, stop }
+}
+
+/// Opens the place where miners of other processes get templates and leave blocks.
+fn start_desk(runtime: &Runtime, site: Site, wiring: &Wiring, tasks: &mut Tasks) -> Desk {
+    let (desk, brought) = desk::open(site);
+    let forward = desk::forward(brought, wiring.inbox.clone());
+    tasks.push(("queue of mined blocks", runtime.spawn(forward)));
+    desk
 }
 
 /// Hands submitted transactions to the core, as fast as it takes them.

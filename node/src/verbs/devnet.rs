@@ -13,6 +13,7 @@ use clap::builder::RangedU64ValueParser;
 
 use super::{devnet_directory, node::parse_percent};
 use crate::{
+    config,
     devnet::{
         client,
         console::{Console, shorten},
@@ -48,6 +49,9 @@ pub struct Args {
     /// Share of its time that each mining thread works, in percent
     #[arg(long, default_value = "10", value_parser = parse_percent)]
     throttle: u8,
+    /// Loop that mines: avx512, sha-ni, avx2, sha2 or portable [default: the fastest here]
+    #[arg(long, env = "LIGNUM_KERNEL", value_name = "NAME")]
+    kernel: Option<String>,
     /// Peer-to-peer port of node 1; the others take the next free ones. 0: chosen by the system
     #[arg(long, default_value_t = 30777)]
     port: u16,
@@ -164,23 +168,22 @@ fn forget(directory: &Path) -> io::Result<()> {
 /// The spec of an earlier run, or a new one made for this machine's hash rate.
 fn plan(args: &Args, directory: PathBuf) -> Result<Plan, Failure> {
     let spec = directory.join(SPEC);
+    // Measured once and not by each of the nodes, which start together.
+    let kernel = config::kernel(args.kernel.as_ref())?.unwrap_or_else(miner::kernel::best);
+    let each = miner::Config {
+        threads: args.threads,
+        throttle_percent: args.throttle,
+        kernel: Some(kernel),
+    };
     if !spec.exists() {
-        let (nodes, threads, throttle_percent) = (args.nodes, args.threads, args.throttle);
-        let network = Network::open(
-            "devnet",
-            DevnetMiners {
-                nodes,
-                threads,
-                throttle_percent,
-            },
-        )?;
+        let nodes = args.nodes;
+        let network = Network::open("devnet", DevnetMiners { nodes, each })?;
         write_whole(&spec, network.text.as_bytes())?;
     }
     Ok(Plan {
         directory,
         spec,
-        threads: args.threads,
-        throttle_percent: args.throttle,
+        miner: each,
         lan: args.lan,
         record: args.record,
         stratum: args.stratum,

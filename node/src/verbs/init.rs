@@ -30,8 +30,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let miners = DevnetMiners {
         nodes: args.nodes.max(1),
-        threads: 1,
-        throttle_percent: args.throttle,
+        each: miner::Config {
+            threads: 1,
+            throttle_percent: args.throttle,
+            kernel: None,
+        },
     };
     let network = Network::open(&args.network, miners)?;
     let directory = data_directory(args.datadir.as_deref(), &network.name)?;

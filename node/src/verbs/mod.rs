@@ -1,10 +1,12 @@
 //! The verbs, each a file of its own.
 
+pub mod bench;
 pub mod dev;
 pub mod devnet;
 pub mod forks;
 pub mod init;
 mod join;
+pub mod mine;
 pub mod node;
 pub mod peers;
 pub mod replay;

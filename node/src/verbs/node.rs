@@ -95,6 +95,9 @@ pub struct Args {
     /// Let miners of other programs work for this node: take them in here over Stratum v1
     #[arg(long, env = "LIGNUM_STRATUM", value_name = "IP:PORT")]
     pub stratum: Option<SocketAddr>,
+    /// Loop that mines: avx512, sha-ni, avx2, sha2 or portable [default: the fastest here]
+    #[arg(long, env = "LIGNUM_KERNEL", value_name = "NAME")]
+    pub kernel: Option<String>,
     /// Who is paid for mined blocks: an address, or dev:N on a dev network
     #[arg(long, env = "LIGNUM_BENEFICIARY", value_name = "ADDRESS")]
     pub beneficiary: Option<String>,
@@ -180,8 +183,7 @@ fn wanted_directory(settings: &Settings) -> Result<(PathBuf, Option<Network>), F
 fn wanted_network(settings: &Settings, directory: &Path) -> Result<Option<Network>, Failure> {
     let miners = DevnetMiners {
         nodes: 1,
-        threads: settings.threads,
-        throttle_percent: settings.throttle,
+        each: settings.miner(),
     };
     let is_made = directory.join("genesis.json").exists();
     match settings.network.as_deref() {

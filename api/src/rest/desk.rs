@@ -1,0 +1,252 @@
+//! `/v1/mining`: templates for miners outside of the node, and the blocks that they found.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Json,
+    body::{Bytes, to_bytes},
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use chain::{
+    Block, BlockHash, BlockId, ChainSpec, CheckedBlock, Target, U256, params::GOSSIP_BYTES_MAX,
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+
+use super::{address, events::Stopped, query};
+use crate::{
+    ApiState,
+    error::Problem,
+    limits::{BODY_TIME_OUT, HEAD_CHANGE_TIME_OUT, TEMPLATE_WAIT_SECS_MAX},
+    view::hex,
+};
+
+/// What a miner wants of a template.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Who is paid.
+    beneficiary: String,
+    /// Text that the block carries, up to 32 bytes.
+    tag: Option<String>,
+    /// A head: the answer waits for another one.
+    after: Option<String>,
+    /// How long it waits at most, in seconds.
+    wait_secs: Option<u64>,
+}
+
+/// A block to find a proof of work for.
+#[derive(Debug, Serialize)]
+pub struct TemplateJson {
+    height: u64,
+    /// The head that it stands on.
+    parent: String,
+    bits: String,
+    /// What the hash must not exceed, in 64 hex digits.
+    target: String,
+    /// Hashes expected, in decimal.
+    hashes: String,
+    transactions: usize,
+    /// The block as the network sends it, in hex; nonce, extra nonce and the version's rolling bits
+    /// are the miner's to set, and the commitment with them.
+    block: String,
+}
+
+/// What became of a submitted block.
+#[derive(Debug, Serialize)]
+pub struct TakenJson {
+    height: u64,
+    hash: String,
+    /// Whether it is the head now. Where not, it was late, or another one wins.
+    is_head: bool,
+}
+
+/// A template on the newest head; with `after`, once that is another one.
+pub async fn template(
+    State(state): State<ApiState>,
+    Extension(Stopped(stopped)): Extension<Stopped>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Json<TemplateJson>, Problem> {
+    let wanted = query(wanted)?;
+    let beneficiary = address::parse(&wanted.beneficiary)?;
+    let tag = tag(wanted.tag.as_deref().unwrap_or_default())?;
+    if let Some(after) = &wanted.after {
+        let parsed = after.parse();
+        let after = parsed.map_err(|error| Problem::bad_request("bad_hash", format!("{error}")))?;
+        another_head(&state, after, wait(wanted.wait_secs)?, stopped).await;
+    }
+    let place = place(&state)?;
+    let build = Arc::clone(&state.desk.build);
+    let built = spawn_blocking(move || {
+        let block = build(beneficiary, tag);
+        drop(place);
+        block
+    });
+    let block = built.await.map_err(|_| busy("the template was cut off"))?;
+    let end = || busy("the chain's work or time is at the end of its range");
+    block
+        .map(|block| Json(TemplateJson::new(&block)))
+        .ok_or_else(end)
+}
+
+/// Takes a block as the network sends it, in bytes.
+pub async fn submit(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<Json<TakenJson>, Problem> {
+    let place = place(&state)?;
+    let bytes = read(request).await?;
+    let view = state.view();
+    let checked = spawn_blocking(move || {
+        let block = check(&bytes, &view.spec)?;
+        match view.reader.header(&block.id().hash)? {
+            None => Ok(block),
+            Some(_) => Err(known(block.id())),
+        }
+    })
+    .await;
+    let block = checked.map_err(|_| busy("the check was cut off"))??;
+    let id = block.id();
+    let sent = state.desk.blocks.try_send(block);
+    sent.map_err(|_| busy("too many blocks are waiting"))?;
+    let is_head = becomes_head(&state, id).await;
+    drop(place);
+    let counter = if is_head {
+        &state.desk.accepted
+    } else {
+        &state.desk.stale
+    };
+    counter.inc();
+    Ok(Json(TakenJson {
+        height: id.height,
+        hash: id.hash.to_string(),
+        is_head,
+    }))
+}
+
+/// Waits for a head other than `after`, but no longer than `wait` or the server.
+async fn another_head(
+    state: &ApiState,
+    after: BlockHash,
+    wait: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
+    let mut views = state.views.clone();
+    tokio::select! {
+        _ = views.wait_for(|view| view.head.hash != after) => {}
+        () = sleep(wait) => {}
+        _ = stopped.changed() => {}
+    }
+}
+
+/// Whether a block becomes the head, for as long as that may take; `false` at once if the head is
+/// beyond it.
+async fn becomes_head(state: &ApiState, id: BlockId) -> bool {
+    let mut views = state.views.clone();
+    let settled = views.wait_for(|view| view.head == id || view.head.height > id.height);
+    let view = timeout(HEAD_CHANGE_TIME_OUT, settled).await;
+    matches!(view, Ok(Ok(view)) if view.head == id)
+}
+
+/// One of the places at the desk.
+fn place(state: &ApiState) -> Result<OwnedSemaphorePermit, Problem> {
+    let place = Arc::clone(&state.desk.places).try_acquire_owned();
+    place.map_err(|_| busy("too many miners are asking"))
+}
+
+fn known(id: BlockId) -> Problem {
+    let detail = format!("block {} is known already", id.hash);
+    Problem::new(StatusCode::CONFLICT, "known_block", detail)
+}
+
+fn busy(detail: &str) -> Problem {
+    let detail = format!("{detail}; try again");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let bad = |detail: String| Problem::bad_request("bad_body", detail);
+    let body = to_bytes(request.into_body(), GOSSIP_BYTES_MAX);
+    match timeout(BODY_TIME_OUT, body).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(bad(format!("{error}; at most {GOSSIP_BYTES_MAX} bytes"))),
+        Err(_) => Err(bad("the body did not arrive in time".into())),
+    }
+}
+
+/// The stateless checks that all blocks pass, proof of work first.
+fn check(bytes: &[u8], spec: &ChainSpec) -> Result<CheckedBlock, Problem> {
+    let bad = |error: &dyn std::fmt::Display| {
+        let detail = format!("{error}");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_block", detail)
+    };
+    let block = Block::decode(bytes).map_err(|error| bad(&error))?;
+    CheckedBlock::check(block, spec).map_err(|error| bad(&error))
+}
+
+fn tag(text: &str) -> Result<[u8; 32], Problem> {
+    let mut tag = [0; 32];
+    let room = tag.get_mut(..text.len()).ok_or_else(|| {
+        let detail = format!("a tag has at most 32 bytes, got {}", text.len());
+        Problem::bad_request("bad_tag", detail)
+    })?;
+    room.copy_from_slice(text.as_bytes());
+    Ok(tag)
+}
+
+fn wait(secs: Option<u64>) -> Result<Duration, Problem> {
+    let secs = secs.unwrap_or(TEMPLATE_WAIT_SECS_MAX);
+    if secs <= TEMPLATE_WAIT_SECS_MAX {
+        return Ok(Duration::from_secs(secs));
+    }
+    let detail = format!("wait_secs is {secs}, wanted 0 to {TEMPLATE_WAIT_SECS_MAX}");
+    Err(Problem::bad_request("bad_wait", detail))
+}
+
+impl TemplateJson {
+    fn new(block: &Block) -> Self {
+        let header = &block.header;
+        let target = header.pow.bits.target();
+        let number = target.map_or(U256::ZERO, |target| target.value());
+        Self {
+            height: header.extension.height,
+            parent: header.pow.parent.to_string(),
+            bits: header.pow.bits.to_string(),
+            target: format!("0x{number:064x}"),
+            hashes: target.map_or(U256::ZERO, Target::work).to_string(),
+            transactions: block.body.0.len(),
+            block: hex(&block.encode()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_and_waits_out_of_range_are_refused() {
+        assert_eq!(tag("pool").unwrap()[..5], *b"pool\0");
+        assert!(tag(&"x".repeat(32)).is_ok());
+        assert!(tag(&"x".repeat(33)).is_err());
+        assert_eq!(wait(Some(3)).unwrap(), Duration::from_secs(3));
+        assert!(wait(Some(TEMPLATE_WAIT_SECS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_block_or_has_no_work_is_refused() {
+        let text = ChainSpec::builtin("testnet").unwrap();
+        let spec = ChainSpec::parse(text).unwrap().spec;
+        assert!(check(&[1, 2, 3], &spec).is_err());
+        let block = Block {
+            header: chain::Header::default(),
+            body: chain::block::Body(Vec::new()),
+        };
+        assert!(check(&block.encode(), &spec).is_err());
+    }
+}
