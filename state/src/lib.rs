@@ -17,4 +17,4 @@ mod version;
 pub use account::{account_key, slot_key};
 pub use evm::Evm;
 pub use proof::{Proof, ProofError, ProofLeaf};
-pub use version::State;
+pub use version::{State, StateBuilder, allocation};

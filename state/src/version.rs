@@ -75,31 +75,7 @@ impl State {
 
     /// The state that a spec allocates.
     pub(crate) fn genesis(spec: &ChainSpec) -> Self {
-        let mut changes = ChangeSet::default();
-        for allocation in &spec.alloc {
-            let address = allocation.address.0.0;
-            changes.accounts.push(AccountChange {
-                address,
-                old: None,
-                new: Some(allocation.account.clone()),
-            });
-            changes
-                .slots
-                .extend(allocation.storage.iter().map(|(slot, value)| SlotChange {
-                    address,
-                    slot: slot.to_be_bytes(),
-                    old: [0; 32],
-                    new: value.to_be_bytes(),
-                }));
-            if let Some(hash) = allocation.account.code_hash {
-                let bytes = allocation.code.clone();
-                changes.codes.push(CodeAdded { hash, bytes });
-            }
-        }
-        // Two accounts may be given the same code, but a change set holds each once.
-        changes.codes.sort_unstable_by_key(|code| code.hash);
-        changes.codes.dedup_by_key(|code| code.hash);
-        Self::default().after(&changes)
+        Self::default().after(&allocation(spec))
     }
 
     /// The state after a block whose parent's state this is.
@@ -138,6 +114,76 @@ impl State {
             (key, Value::slot(slot(change)))
         });
         self.entries.update(accounts.chain(slots).collect())
+    }
+}
+
+/// What a spec allocates, as a change of nothing.
+pub fn allocation(spec: &ChainSpec) -> ChangeSet {
+    let mut changes = ChangeSet::default();
+    for allocation in &spec.alloc {
+        let address = allocation.address.0.0;
+        changes.accounts.push(AccountChange {
+            address,
+            old: None,
+            new: Some(allocation.account.clone()),
+        });
+        let slots = allocation.storage.iter().map(|(slot, value)| SlotChange {
+            address,
+            slot: slot.to_be_bytes(),
+            old: [0; 32],
+            new: value.to_be_bytes(),
+        });
+        changes.slots.extend(slots);
+        if let Some(hash) = allocation.account.code_hash {
+            let bytes = allocation.code.clone();
+            changes.codes.push(CodeAdded { hash, bytes });
+        }
+    }
+    changes
+        .accounts
+        .sort_unstable_by_key(|change| change.address);
+    changes
+        .slots
+        .sort_unstable_by_key(|change| (change.address, change.slot));
+    // Two accounts may be given the same code, but a change set holds each once.
+    changes.codes.sort_unstable_by_key(|code| code.hash);
+    changes.codes.dedup_by_key(|code| code.hash);
+    changes
+}
+
+/// Makes a state out of accounts, slots and code that a store holds; its root tells whether they
+/// are whole. A million accounts take about 70 MB beside the state while it is made.
+#[derive(Default)]
+pub struct StateBuilder {
+    entries: Vec<(Key, Option<Value>)>,
+    codes: Vec<(Key, Option<Code>)>,
+}
+
+impl StateBuilder {
+    /// Takes an account; each address once.
+    pub fn account(&mut self, address: &Address, account: &Account) {
+        self.entries
+            .push((account_key(address), Value::account(account)));
+    }
+
+    /// Takes a slot; each once.
+    pub fn slot(&mut self, address: &Address, slot: &[u8; 32], value: [u8; 32]) {
+        let number = U256::from_be_bytes(*slot);
+        self.entries
+            .push((slot_key(address, &number), Value::slot(value)));
+    }
+
+    /// Takes code by its keccak-256; each once.
+    pub fn code(&mut self, hash: [u8; 32], bytes: Vec<u8>) {
+        self.codes.push((hash, Some(Code::new(hash, bytes))));
+    }
+
+    /// The state of all that was taken.
+    pub fn finish(self) -> State {
+        State {
+            entries: Tree::default().update(self.entries),
+            codes: Tree::default().update(self.codes),
+        }
     }
 }
 

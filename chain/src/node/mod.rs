@@ -22,7 +22,7 @@ use crate::{
     effect::{Effect, Event, Input, Ticket, Time, Verdict},
     execution::Execution,
     forest::{Forest, Origin},
-    hash::BlockHash,
+    hash::{BlockHash, Root},
     message::{Peer, Status},
     orphans::Orphans,
     params::{PROTOCOL_VERSION, STATE_WINDOW},
@@ -146,6 +146,17 @@ impl<E: Execution> Node<E> {
     /// The node as its store left it: headers and stages as they were, the state redone from the
     /// change sets of the best chain and compared with the head's state root.
     pub fn open(spec: Arc<ChainSpec>, execution: E, db: &dyn Reader) -> Result<Self, StoreError> {
+        Self::open_at(spec, execution, None, db)
+    }
+
+    /// The same from the state after an executed block of any branch, which then saves the way
+    /// from genesis: what lies between it and the common ancestor with the head is undone first.
+    pub fn open_at(
+        spec: Arc<ChainSpec>,
+        execution: E,
+        base: Option<(BlockHash, E::State)>,
+        db: &dyn Reader,
+    ) -> Result<Self, StoreError> {
         let state = execution.genesis(&spec);
         let genesis = spec.genesis(execution.root(&state)).header;
         let head = db
@@ -156,7 +167,14 @@ impl<E: Execution> Node<E> {
         let missing = || StoreError(format!("the head {} is not among the headers", head.hash));
         let head = forest.tree().find(&head.hash).ok_or_else(missing)?;
         forest.restore_head(head);
-        let states = restore_states(&forest, &execution, state, db)?;
+        let (base, state) = match base {
+            None => (Tree::GENESIS, state),
+            Some((hash, state)) => {
+                let missing = || StoreError(format!("block {hash}, whose state is stored, is not"));
+                (forest.tree().find(&hash).ok_or_else(missing)?, state)
+            }
+        };
+        let states = restore_states(&forest, &execution, (base, state), db)?;
         Ok(Self {
             spec,
             execution,
@@ -410,21 +428,29 @@ fn restore_headers(
     }
 }
 
-/// Redoes the best chain from genesis; the versions within the window are kept.
+/// Goes from a state to the head's by undoing and redoing; of the versions on the way up, those
+/// within the window are kept.
 fn restore_states<E: Execution>(
     forest: &Forest,
     execution: &E,
-    genesis: E::State,
+    (base, mut state): (EntryId, E::State),
     db: &dyn Reader,
 ) -> Result<States<E::State>, StoreError> {
     let (tree, head) = (forest.tree(), forest.head());
     let head_id = tree[head].id();
-    let mut states = States::new(Tree::GENESIS, genesis.clone());
-    let mut state = genesis;
-    for id in tree.branch(head, Tree::GENESIS).into_iter().rev() {
+    check_root(&execution.root(&state), &tree[base].id(), db)?;
+    let changes_of = |id: EntryId| {
         let hash = tree[id].id().hash;
-        let missing = || StoreError(format!("no change set for block {hash} of the best chain"));
-        let changes = db.changes(&hash)?.ok_or_else(missing)?;
+        let missing = || StoreError(format!("no change set for executed block {hash}"));
+        db.changes(&hash)?.ok_or_else(missing)
+    };
+    let common = tree.common_ancestor(head, base);
+    for id in tree.branch(base, common) {
+        state = execution.revert(&state, &*changes_of(id)?);
+    }
+    let mut states = States::new(common, state.clone());
+    for id in tree.branch(head, common).into_iter().rev() {
+        let changes = changes_of(id)?;
         state = execution.apply(&state, &changes);
         if tree[id].id().height.saturating_add(STATE_WINDOW) >= head_id.height {
             let transactions = Arc::default();
@@ -438,19 +464,21 @@ fn restore_states<E: Execution>(
             );
         }
     }
-    let missing = || StoreError(format!("no header for the head {}", head_id.hash));
-    let want = db
-        .header(&head_id.hash)?
-        .ok_or_else(missing)?
-        .extension
-        .state_root;
-    let got = execution.root(&state);
-    if got != want {
-        return Err(StoreError(format!(
-            "the state of block {} has root {got}, its header says {want}",
-            head_id.hash
-        )));
-    }
+    check_root(&execution.root(&state), &head_id, db)?;
     states.prune(forest, head);
     Ok(states)
+}
+
+/// That a state is the one which a block's header names.
+fn check_root(got: &Root, block: &BlockId, db: &dyn Reader) -> Result<(), StoreError> {
+    let missing = || StoreError(format!("no header for block {}", block.hash));
+    let header = db.header(&block.hash)?.ok_or_else(missing)?;
+    let want = header.extension.state_root;
+    if *got == want {
+        return Ok(());
+    }
+    Err(StoreError(format!(
+        "the state of block {} has root {got}, its header says {want}",
+        block.hash
+    )))
 }
