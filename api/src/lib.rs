@@ -35,6 +35,7 @@ pub use limits::BRANCHES_MAX;
 pub use server::serve;
 
 /// One immutable version of everything that a reader may ask for.
+#[derive(Clone)]
 pub struct View {
     /// The network's parameters.
     pub spec: Arc<ChainSpec>,

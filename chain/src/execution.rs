@@ -75,6 +75,25 @@ pub struct ChangeSet {
     pub codes: Vec<CodeAdded>,
 }
 
+impl ChangeSet {
+    /// The change of an account, if there is one.
+    pub fn account(&self, address: &[u8; 20]) -> Option<&AccountChange> {
+        let place = self
+            .accounts
+            .binary_search_by(|change| change.address.cmp(address));
+        place.ok().map(|at| &self.accounts[at])
+    }
+
+    /// The change of a slot, if there is one.
+    pub fn slot(&self, address: &[u8; 20], slot: &[u8; 32]) -> Option<&SlotChange> {
+        let key = |change: &SlotChange| (change.address, change.slot);
+        let place = self
+            .slots
+            .binary_search_by(|change| key(change).cmp(&(*address, *slot)));
+        place.ok().map(|at| &self.slots[at])
+    }
+}
+
 /// What a block's transactions see of their block.
 #[derive(Clone, Copy)]
 pub struct BlockEnv<'a> {

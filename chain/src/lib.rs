@@ -50,6 +50,6 @@ pub use overlay::Overlay;
 pub use pool::{PoolError, PoolSnapshot};
 pub use receipt::{Log, Receipt};
 pub use spec::{ChainSpec, ForkId};
-pub use store::{Batch, BlockId, Reader, Stage, Store, StoreError};
+pub use store::{Batch, BlockId, Mended, Past, Reader, Stage, Store, StoreError};
 pub use transaction::CheckedTransaction;
 pub use work::{Bits, Target};

@@ -12,12 +12,12 @@ use alloy_primitives::Address;
 
 use crate::{
     block::Body,
-    execution::ChangeSet,
+    execution::{Account, ChangeSet},
     hash::{BlockHash, TxHash},
     header::Header,
     history::Row,
     receipt::Receipt,
-    store::{Batch, BlockId, Reader, Stage, Store, StoreError, TransactionPlace},
+    store::{Batch, BlockId, Mended, Past, Reader, Stage, Store, StoreError, TransactionPlace},
     transaction::hash_of,
 };
 
@@ -91,6 +91,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn mend(&mut self) -> Mended {
+        Mended::Ready
+    }
+
     fn snapshot(&self) -> Result<MemorySnapshot, StoreError> {
         Ok(MemorySnapshot(Arc::clone(&self.0)))
     }
@@ -143,6 +147,15 @@ impl Inner {
         }
         self.canonical.insert(height, hash);
         Ok(())
+    }
+}
+
+impl MemorySnapshot {
+    /// What the first best-chain block above a height that changed something found.
+    fn first_above<V>(&self, above: u64, old: impl Fn(&ChangeSet) -> Option<Option<V>>) -> Past<V> {
+        let blocks = self.0.canonical.range(above.saturating_add(1)..);
+        let mut changes = blocks.filter_map(|(_, hash)| self.0.records[hash].changes.as_deref());
+        changes.find_map(old).map_or(Past::AsInHead, Past::Was)
     }
 }
 
@@ -216,6 +229,21 @@ impl Reader for MemorySnapshot {
         Ok(rows
             .map(|((_, block), indices)| (*block, indices.clone()))
             .collect())
+    }
+
+    fn past_account(&self, address: &Address, above: u64) -> Result<Past<Account>, StoreError> {
+        let old = |changes: &ChangeSet| Some(changes.account(&address.0)?.old.clone());
+        Ok(self.first_above(above, old))
+    }
+
+    fn past_slot(
+        &self,
+        address: &Address,
+        slot: &[u8; 32],
+        above: u64,
+    ) -> Result<Past<[u8; 32]>, StoreError> {
+        let old = |changes: &ChangeSet| Some(Some(changes.slot(&address.0, slot)?.old));
+        Ok(self.first_above(above, old))
     }
 
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {

@@ -9,12 +9,12 @@ use alloy_primitives::Address;
 
 use crate::{
     block::Body,
-    execution::ChangeSet,
+    execution::{Account, ChangeSet},
     hash::{BlockHash, TxHash},
     header::Header,
     history::Row,
     receipt::Receipt,
-    store::{Batch, BlockId, Reader, Stage, StoreError, TransactionPlace},
+    store::{Batch, BlockId, Past, Reader, Stage, StoreError, TransactionPlace},
     transaction::hash_of,
 };
 
@@ -180,6 +180,21 @@ impl Reader for Overlay<'_> {
             }
         }
         Ok(rows.into_iter().rev().take(count).collect())
+    }
+
+    /// The past belongs to what is committed.
+    fn past_account(&self, address: &Address, above: u64) -> Result<Past<Account>, StoreError> {
+        self.base.past_account(address, above)
+    }
+
+    /// The past belongs to what is committed.
+    fn past_slot(
+        &self,
+        address: &Address,
+        slot: &[u8; 32],
+        above: u64,
+    ) -> Result<Past<[u8; 32]>, StoreError> {
+        self.base.past_slot(address, slot, above)
     }
 
     /// Only what is committed: the journal is read once, when a node is opened.

@@ -46,6 +46,12 @@ pub const BLOCKHASH_WINDOW: u64 = 256;
 /// A gossiped block is forwarded if its work is at most this many head blocks behind the head.
 pub const RELAY_DEPTH: u64 = 6;
 
+/// Blocks after which the store's flat state follows in the background: each account is then
+/// written once for all of them, and a start has no more than a few times as many to redo.
+pub const CHECKPOINT_BLOCKS: usize = 64;
+/// Blocks at the head that a checkpoint leaves out, so that an ordinary reorg undoes nothing that
+/// is on the disk.
+pub const CHECKPOINT_LAG: usize = 8;
 /// State versions kept in memory below the head, in blocks.
 pub const STATE_WINDOW: u64 = 128;
 /// Bytes of memory for checked bodies until they are executed.

@@ -14,7 +14,7 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
     block::Body,
-    execution::ChangeSet,
+    execution::{Account, ChangeSet},
     hash::{BlockHash, TxHash},
     header::Header,
     history::{self, Parties, Row},
@@ -113,6 +113,20 @@ impl Batch {
     }
 }
 
+/// What is known of a value after a block below the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Past<V> {
+    /// Nothing has changed it since: it is as in the head's state.
+    AsInHead,
+    /// It was this; none where it was absent.
+    Was(Option<V>),
+    /// The store reaches back to the block of this height only.
+    Unknown {
+        /// The lowest height whose state can be asked for.
+        lowest: u64,
+    },
+}
+
 /// The store failed: the disk, the file, the engine. The node stops; a restart is safe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store failed: {0}")]
@@ -144,8 +158,8 @@ pub trait Reader {
     /// Where on the best chain a transaction stands.
     fn transaction(&self, hash: &TxHash) -> Result<Option<TransactionPlace>, StoreError>;
 
-    /// An account's rows in executed blocks of any branch, by falling height and hash: up to
-    /// `count` of those below a block.
+    /// An account's rows by falling height and hash: up to `count` of those below a block. All of
+    /// the best chain's are among them, and there may be some of branches that were left.
     fn rows(
         &self,
         address: &Address,
@@ -164,11 +178,34 @@ pub trait Reader {
         history::read(self, address, before, limit)
     }
 
+    /// What an account was when the first best-chain block above a height that changed it was
+    /// executed: with the head's state this is the account after any block.
+    fn past_account(&self, address: &Address, above: u64) -> Result<Past<Account>, StoreError>;
+
+    /// The same of a storage slot; zero where it was absent.
+    fn past_slot(
+        &self,
+        address: &Address,
+        slot: &[u8; 32],
+        above: u64,
+    ) -> Result<Past<[u8; 32]>, StoreError>;
+
     /// The pool's journal: encodings of transactions, in the order of their hashes.
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Visits every header with its stage, parents before children.
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError>;
+}
+
+/// What became of a store whose commit failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// It takes the same batch again, whether or not the failed commit had come through.
+    Ready,
+    /// The cause is still there: the sentence says which. Ask again later.
+    NotYet(StoreError),
+    /// What the disk holds is uncertain, or wrong: the process must end.
+    Never(StoreError),
 }
 
 /// A single writer with cheap snapshots for many readers.
@@ -178,6 +215,10 @@ pub trait Store {
 
     /// Makes a batch durable, as a whole or not at all.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// After a commit that failed: opens the store as the last durable commit left it. Snapshots
+    /// of before may fail from then on, but are never wrong.
+    fn mend(&mut self) -> Mended;
 
     /// The store as the last commit left it.
     fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;

@@ -27,6 +27,8 @@ enum Verb {
     Replay(verbs::replay::Args),
     /// Mine for a node, as a process of its own
     Mine(verbs::mine::Args),
+    /// Check, export or import the blocks of a data directory
+    Db(verbs::db::Args),
     /// Run a network of several nodes on this machine
     Devnet(verbs::devnet::Args),
     /// Make forks and reorgs happen on a dev network, and money out of its faucet
@@ -52,6 +54,7 @@ pub fn run() -> Result<(), Failure> {
         Verb::Node(args) => verbs::node::run(&args),
         Verb::Replay(args) => verbs::replay::run(&args),
         Verb::Mine(args) => verbs::mine::run(&args),
+        Verb::Db(args) => verbs::db::run(&args),
         Verb::Devnet(args) => verbs::devnet::run(&args),
         Verb::Dev(args) => verbs::dev::run(&args),
         Verb::Status(args) => verbs::status::run(&args),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     failure::{Exit, Failure},
+    store::Reach,
     verbs::node::Args,
 };
 
@@ -28,6 +29,7 @@ struct FileConfig {
     port: Option<u16>,
     bootnodes: Option<Vec<String>>,
     lan: Option<bool>,
+    archive: Option<bool>,
     min_chain_work: Option<String>,
     mine: Option<bool>,
     threads: Option<usize>,
@@ -74,6 +76,8 @@ pub struct Settings {
     pub bootnodes: Vec<String>,
     /// Whether a dev network reaches beyond this machine.
     pub lan: bool,
+    /// How far back the state can be asked for; none: as the store was.
+    pub reach: Option<Reach>,
     /// Chain work below which headers of other nodes are not kept.
     pub min_chain_work: U256,
     /// Address the HTTP API binds.
@@ -119,6 +123,10 @@ impl Settings {
             port: args.port.or(file.port).unwrap_or(PORT),
             bootnodes: list(&args.bootnodes, file.bootnodes),
             lan: args.lan.or(file.lan).unwrap_or(false),
+            reach: args.archive.or(file.archive).map(|archive| match archive {
+                true => Reach::Archive,
+                false => Reach::Window,
+            }),
             min_chain_work: chain_work(
                 args.min_chain_work
                     .as_ref()

@@ -17,7 +17,7 @@ pub enum Exit {
     DirectoryInUse = 4,
     /// Another process listens on the port.
     PortInUse = 5,
-    /// The store cannot be read.
+    /// The store cannot be read, or not be written to.
     Damaged = 6,
     /// The data directory belongs to another network.
     WrongNetwork = 7,

@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod db;
 mod devnet;
 mod failure;
 mod feed;

@@ -3,7 +3,6 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -11,44 +10,66 @@ use std::{
 use serde_json::{Value, json};
 use wallet::sign::{Transfer, sign_transfer};
 
-use crate::harness::{Node, World, assert_fails, output, post, wait_for};
+use crate::harness::{Node, World, post, raw_http, wait_for};
+
+/// A node that mines until its disk is full, and what it says of that.
+fn on_full_disk(world: &World) -> Node {
+    world.write_spec("network.json", &json!({ "genesis_bits": "0x207fffff" }));
+    let command = world.node("node").on_full_disk_after(6_000);
+    let node = command.with(&["--mine", "--beneficiary", "dev:9"]).start();
+    node.wait_for("a full disk", |node| {
+        node.log().contains("takes nothing new")
+    });
+    let (said, directory) = (node.log(), world.path("node"));
+    let place = directory.to_str().unwrap();
+    assert!(
+        said.contains("File too large") && said.contains(place),
+        "{said}"
+    );
+    node
+}
+
+/// Threat S5: it stops accepting, stays readable, says so, and goes on once there is room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_without_room_is_waited_for() {
+    let world = World::new();
+    let node = on_full_disk(&world);
+    let height = node.height();
+    assert!(height > 10, "only {height} blocks fit");
+    let shown: Vec<_> = (0..=height)
+        .map(|height| block(&node, height).unwrap()["hash"].clone())
+        .collect();
+    let (_, metrics) = raw_http(
+        &node.http(),
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
+    assert!(metrics.contains("lignum_store_writable 0"), "{metrics}");
+    assert_eq!(node.height(), height);
+    node.free_disk();
+    node.wait_for("further blocks", |node| node.height() > height + 3);
+    let (_, metrics) = raw_http(
+        &node.http(),
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
+    assert!(metrics.contains("lignum_store_writable 1"), "{metrics}");
+    node.kill();
+    let node = world.node("node").start();
+    for (height, hash) in (0..).zip(&shown) {
+        assert_eq!(&block(&node, height).unwrap()["hash"], hash);
+    }
+    let said = node.log();
+    assert!(!said.contains("panicked"), "{said}");
+}
 
 #[test]
-fn a_disk_without_room_stops_the_node_with_a_sentence() {
+fn a_node_that_is_stopped_on_a_full_disk_says_so() {
     let world = World::new();
-    world.write_spec("network.json", &json!({ "genesis_bits": "0x207fffff" }));
-    let directory = world.path("node");
-    // Beyond this many blocks of 512 bytes a write to a file fails as on a full disk.
-    let limited = "trap '' XFSZ; ulimit -f 2500; exec \"$0\" node --supervised \"$@\"";
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", limited, env!("CARGO_BIN_EXE_lignum"), "--datadir"])
-        .arg(&directory)
-        .arg("--network")
-        .arg(world.spec())
-        .args([
-            "--port",
-            "0",
-            "--http.port",
-            "0",
-            "--mine",
-            "--beneficiary",
-            "dev:9",
-        ])
-        // A pipe that nobody closes: only the disk ends this node.
-        .stdin(Stdio::piped());
-    let ended = output(&mut command);
-    assert_fails(&ended, 1, &["File too large", directory.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(!said.contains("panicked"), "{said}");
-    assert!(!directory.join("endpoints.json").exists());
-    // With room again it goes on from where it was.
+    let node = on_full_disk(&world);
+    assert_eq!(node.stop(), Some(6));
+    assert!(!world.path("node").join("endpoints.json").exists());
     let node = world.node("node").start();
-    assert!(
-        node.height() > 10,
-        "only {} blocks were kept",
-        node.height()
-    );
+    assert!(node.height() > 10, "{} blocks were kept", node.height());
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl World {
                 "0".into(),
             ],
             environment: Vec::new(),
+            file_blocks_max: None,
         }
     }
 }
@@ -100,6 +101,7 @@ pub struct NodeCommand {
     pub directory: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    file_blocks_max: Option<u32>,
 }
 
 impl NodeCommand {
@@ -113,6 +115,13 @@ impl NodeCommand {
     /// With a variable in its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// On a disk that takes no write beyond so many blocks of 512 bytes of a file, until the node's
+    /// limit is raised.
+    pub fn on_full_disk_after(mut self, blocks: u32) -> Self {
+        self.file_blocks_max = Some(blocks);
         self
     }
 
@@ -161,7 +170,17 @@ impl NodeCommand {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lignum"));
+        let program = env!("CARGO_BIN_EXE_lignum");
+        let mut command = match self.file_blocks_max {
+            None => Command::new(program),
+            Some(blocks) => {
+                let mut shell = Command::new("sh");
+                // Without the trap the first such write would be the process's end.
+                let limited = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &limited, program]);
+                shell
+            }
+        };
         command
             .arg("node")
             .arg("--supervised")
@@ -216,6 +235,13 @@ impl Node {
         let mut kill = Command::new("kill");
         kill.arg(format!("-{name}")).arg(self.pid().to_string());
         assert!(output(&mut kill).status.success());
+    }
+
+    /// Gives its disk room again.
+    pub fn free_disk(&self) {
+        let mut limit = Command::new("prlimit");
+        limit.args(["--fsize=unlimited:unlimited", "--pid"]);
+        assert!(output(limit.arg(self.pid().to_string())).status.success());
     }
 
     /// What its log says.

@@ -20,5 +20,6 @@ mod record;
 mod refusals;
 mod settings;
 mod split;
+mod store;
 mod stratum;
 mod wallet;

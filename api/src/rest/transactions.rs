@@ -66,7 +66,9 @@ pub(super) async fn hand_in(
         })?;
     match timeout(SUBMIT_TIME_OUT, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(unavailable("the node is stopping")),
+        Ok(Err(_)) => Err(unavailable(
+            "the node is stopping, or its disk takes nothing",
+        )),
         Err(_) => Err(unavailable(
             "the node is busy and may still take the transaction",
         )),

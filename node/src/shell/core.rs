@@ -134,6 +134,8 @@ struct Running<S: Store> {
     replies: BTreeMap<Ticket, oneshot::Sender<Result<TxHash, PoolError>>>,
     next_ticket: u64,
     own_inputs: VecDeque<Input>,
+    /// Messages from the time in which the store could not be written to.
+    kept: VecDeque<Message>,
 }
 
 impl<S: Store> Core<S> {
@@ -154,12 +156,14 @@ impl<S: Store> Core<S> {
 
 impl<S: Store> Running<S> {
     fn new(core: Core<S>) -> Result<Self, StoreError> {
+        core.metrics.store_writable.set(1);
         Ok(Self {
             snapshot: core.store.snapshot()?,
             core,
             replies: BTreeMap::new(),
             next_ticket: 0,
             own_inputs: VecDeque::new(),
+            kept: VecDeque::new(),
         })
     }
 
@@ -167,7 +171,10 @@ impl<S: Store> Running<S> {
         loop {
             let mut group = Group::default();
             let mut is_stopping = false;
-            if self.own_inputs.is_empty() {
+            while let Some(message) = self.kept.pop_front() {
+                self.take(message, &mut group)?;
+            }
+            if self.own_inputs.is_empty() && group.steps == 0 {
                 match self.core.inbox.blocking_recv() {
                     Some(Message::Stop) | None => is_stopping = true,
                     Some(message) => self.take(message, &mut group)?,
@@ -289,7 +296,7 @@ impl<S: Store> Running<S> {
     /// Commits, publishes, and only then carries out the effects.
     fn finish(&mut self, group: Group) -> Result<(), StoreError> {
         if !group.batch.is_empty() {
-            self.core.store.commit(&group.batch)?;
+            self.commit(&group.batch)?;
             self.snapshot = self.core.store.snapshot()?;
             self.core.metrics.committed(&group.batch);
         }
@@ -406,5 +413,6 @@ impl<S: Store> Running<S> {
     }
 }
 
+mod mending;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ pub struct Metrics {
     peers_outbound: Gauge,
     pool_transactions: Gauge,
     pool_bytes: Gauge,
+    /// 1 while the store can be written to, else 0.
+    pub store_writable: Gauge,
     executed: Counter,
     invalid: Counter,
     reorgs: Counter,
@@ -91,6 +93,11 @@ impl Metrics {
                 &self.pool_transactions,
             ),
             ("pool_bytes", "Encoded bytes in the pool", &self.pool_bytes),
+            (
+                "store_writable",
+                "Whether the disk took the last write",
+                &self.store_writable,
+            ),
         ];
         for (name, help, gauge) in gauges {
             lignum.register(name, help, gauge.clone());

@@ -131,6 +131,17 @@ impl Publisher {
         self.recorder.record(effects, snapshot)
     }
 
+    /// Gives readers the same view over a store that was opened again.
+    pub fn replace_reader<S: Reader + Clone + Send + Sync + 'static>(&mut self, snapshot: &S) {
+        let mut api = (**self.api_views.borrow()).clone();
+        api.reader = Arc::new(snapshot.clone());
+        let api = Arc::new(api);
+        let mut view = (**self.views.borrow()).clone();
+        view.api = Arc::clone(&api);
+        self.api_views.send_replace(api);
+        self.views.send_replace(Arc::new(view));
+    }
+
     /// Publishes a view if the head moved, or something else changed and it is time. It is time
     /// at once when a user is about to hear that a transaction was taken or a branch has begun.
     fn publish_view<S: Reader + Clone + Send + Sync + 'static>(

@@ -244,7 +244,7 @@ impl Running {
         }
         match core {
             Ok(Ok(())) => lost.map_or(Ok(()), |part| Err(bug(part))),
-            Ok(Err(error)) => Err(Failure::new(Exit::Other, error)),
+            Ok(Err(error)) => Err(Failure::new(Exit::Damaged, error)),
             Err(_) => Err(bug("core")),
         }
     }

@@ -1,22 +1,16 @@
-//! A batch as writes to the tables and to the index.
+//! A batch as writes to the log's tables.
 
-use chain::{Batch, BlockHash, BlockId, Body, Header, Stage};
+use chain::{Batch, BlockId, Header, Stage};
 
 use super::{
-    history::{follow_head, put_rows},
-    index::Index,
+    history::encode_parties,
     pieces::{split_changes, split_receipts},
     tables::{WriteTables, block_key, encode_record, piece_key},
     trouble::Trouble,
 };
 
-/// Applies a batch in the order of its fields. The index is one's own copy until the batch is
-/// committed.
-pub fn apply(
-    tables: &mut WriteTables<'_>,
-    index: &mut Index,
-    batch: &Batch,
-) -> Result<(), Trouble> {
+/// Applies a batch in the order of its fields. A second time it changes nothing.
+pub fn apply(tables: &mut WriteTables<'_>, batch: &Batch) -> Result<(), Trouble> {
     for header in &batch.headers {
         add_header(tables, header)?;
     }
@@ -36,16 +30,20 @@ pub fn apply(
         for (number, piece) in (0..).zip(split_receipts(&block.receipts)) {
             tables.receipts.put(&piece_key(&block.id, number), &piece)?;
         }
-        put_rows(tables, &block.id, &block.parties)?;
+        let parties = encode_parties(&block.parties, &block.changes);
+        tables.parties.put(&block_key(&block.id), &parties)?;
     }
     for id in &batch.invalid {
         set_stage(tables, id, |_| Stage::Invalid)?;
     }
     for (height, hash) in &batch.canonical {
-        set_canonical(tables, index, *height, *hash)?;
+        let key = height.to_be_bytes();
+        match hash {
+            Some(hash) => tables.canonical.put(&key, &hash.0)?,
+            None => tables.canonical.remove(&key)?,
+        }
     }
     if let Some(head) = &batch.head {
-        follow_head(tables, head)?;
         tables.facts.put(b"head", &block_key(head))?;
     }
     for (hash, change) in &batch.pooled {
@@ -91,28 +89,4 @@ fn set_stage(
     tables
         .headers
         .put(&block_key(id), &encode_record(&header, next))
-}
-
-/// Replaces the best chain's block at a height, and the places of its transactions.
-fn set_canonical(
-    tables: &mut WriteTables<'_>,
-    index: &mut Index,
-    height: u64,
-    hash: Option<BlockHash>,
-) -> Result<(), Trouble> {
-    if let Some(hash) = tables.canonical(height)? {
-        let old = BlockId { height, hash };
-        index.remove(old, &body_of(tables, &old)?);
-    }
-    let Some(hash) = hash else {
-        return tables.canonical.remove(&height.to_be_bytes());
-    };
-    let new = BlockId { height, hash };
-    index.add(new, &body_of(tables, &new)?);
-    tables.canonical.put(&height.to_be_bytes(), &hash.0)
-}
-
-fn body_of(tables: &WriteTables<'_>, id: &BlockId) -> Result<Body, Trouble> {
-    let missing = || Trouble::Environment(format!("no body for block {} {}", id.height, id.hash));
-    tables.body(id)?.ok_or_else(missing)
 }

@@ -7,11 +7,21 @@ use std::{
 };
 
 /// Version of the store's format; another one is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The store's file.
 pub fn chain_file(directory: &Path) -> PathBuf {
     directory.join("chain.redb")
+}
+
+/// The log that a rebuild reads from, until it is done.
+pub fn old_chain_file(directory: &Path) -> PathBuf {
+    directory.join("chain.old.redb")
+}
+
+/// The state and the indexes, which follow from the log.
+pub fn state_file(directory: &Path) -> PathBuf {
+    directory.join("state.redb")
 }
 
 /// The pinned chain spec.
@@ -26,7 +36,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    // The rename itself is durable only once the directory is.
+    sync_parent(path)
+}
+
+/// Makes a rename durable, which it is only once the directory is.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 

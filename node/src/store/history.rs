@@ -1,45 +1,29 @@
-//! The rows of accounts' histories: written with a block's execution, read by falling height.
+//! Whose transactions are whose: as the log holds it for each block, and as rows by account.
 //!
-//! A row's key is address ‖ height ‖ hash, its value the rising indices of the account's
-//! transactions in that block (u32, little-endian). So a block has one row for each of its
-//! accounts, however many transactions they share, and rows of branches that lost stay and are
-//! told by their hash (`chain::history`).
-//!
-//! The fact `history` names the head up to which the table is whole. It moves with the head, and
-//! only from the head before: once a program that does not know the table has moved the head, the
-//! two differ until the table is made whole again. That is begun anew after a crash, since rows
-//! that are there already are written again as they are.
+//! The log's value for a block names two accounts for each transaction, most of them by their
+//! place in the block's change set: four bytes a transaction. Rows are merged into the index at
+//! checkpoints. A row's key is address ‖ height ‖ hash, its value the rising indices of the
+//! account's transactions in that block (u32, little-endian). Rows of branches that were left
+//! stay, and are told by their hash (`chain::history`).
 
 use std::ops::Bound;
 
 use chain::{
-    Address, BlockId, CheckedTransaction, Stage,
-    history::{Parties, Row, parties},
+    Address, BlockId, ChangeSet,
+    history::{Parties, Row},
 };
-use redb::ReadableTable;
+use redb::{ReadableTable, Table};
 
 use super::{
-    tables::{Tables, WriteTables, block_key, id_of},
+    named::{Bytes, Named},
+    tables::{block_key, id_of},
     trouble::Trouble,
 };
 
-/// The name of the fact.
-const WHOLE: &[u8] = b"history";
-/// Headers that are looked at for one write.
-const HEADERS_PER_WRITE: usize = 1_024;
-/// Transactions after which a write is full.
-const TRANSACTIONS_PER_WRITE: usize = 16_384;
-
-type Bytes = &'static [u8];
-
-/// Rows of some blocks, for one write.
-#[derive(Debug)]
-pub struct Part {
-    /// Blocks and their accounts.
-    pub rows: Vec<(BlockId, Parties)>,
-    /// The block to go on after; none after the last.
-    pub last: Option<BlockId>,
-}
+/// In place of a reference: the address itself follows.
+const LITERAL: u16 = u16::MAX;
+/// In place of a reference: there is no account.
+const NOBODY: u16 = u16::MAX - 1;
 
 fn row_key(address: &Address, id: &BlockId) -> [u8; 60] {
     let mut key = [0; 60];
@@ -54,22 +38,20 @@ pub fn split_row_key(key: &[u8]) -> Option<(Address, BlockId)> {
     Some((Address::from(*address), id_of(id.try_into().ok()?)))
 }
 
-/// Writes a block's rows, in place of what may be there of the same block.
-pub fn put_rows(
-    tables: &mut WriteTables<'_>,
+/// Writes an account's row of a block, in place of what may be there.
+pub fn put_row(
+    table: &mut Named<Table<'_, Bytes, Bytes>>,
+    address: &Address,
     id: &BlockId,
-    parties: &Parties,
+    indices: &[u32],
 ) -> Result<(), Trouble> {
-    for (address, indices) in parties {
-        let value: Vec<u8> = indices.iter().flat_map(|at| at.to_le_bytes()).collect();
-        tables.history.put(&row_key(address, id), &value)?;
-    }
-    Ok(())
+    let value: Vec<u8> = indices.iter().flat_map(|at| at.to_le_bytes()).collect();
+    table.put(&row_key(address, id), &value)
 }
 
 /// An account's rows, up to `count` of those below a block.
 pub fn rows_of<T: ReadableTable<Bytes, Bytes>>(
-    tables: &Tables<T>,
+    table: &Named<T>,
     address: &Address,
     below: Option<BlockId>,
     count: usize,
@@ -83,8 +65,8 @@ pub fn rows_of<T: ReadableTable<Bytes, Bytes>>(
         None => Bound::Included(last.as_slice()),
     };
     let mut rows = Vec::new();
-    for (key, value) in tables.history.last_before(&from, to, count)? {
-        let damaged = |reason: &str| tables.history.damaged(&key, reason);
+    for (key, value) in table.last_before(&from, to, count)? {
+        let damaged = |reason: &str| table.damaged(&key, reason);
         let (_, id) = split_row_key(&key).ok_or_else(|| damaged("wrong key"))?;
         let (indices, rest) = value.as_chunks::<4>();
         if indices.is_empty() || !rest.is_empty() {
@@ -98,51 +80,102 @@ pub fn rows_of<T: ReadableTable<Bytes, Bytes>>(
     Ok(rows)
 }
 
-/// The table follows the head, unless it was behind before.
-pub fn follow_head(tables: &mut WriteTables<'_>, head: &BlockId) -> Result<(), Trouble> {
-    if is_whole(tables)? {
-        tables.facts.put(WHOLE, &block_key(head))?;
-    }
-    Ok(())
-}
-
-/// Whether the table is whole up to the head; an empty store's is.
-pub fn is_whole<T: ReadableTable<Bytes, Bytes>>(tables: &Tables<T>) -> Result<bool, Trouble> {
-    let reached = tables.facts.get_array::<40>(WHOLE)?;
-    Ok(reached.map(|key| id_of(&key)) == tables.head()?)
-}
-
-/// The last write of those that make the table whole.
-pub fn mark_whole(tables: &mut WriteTables<'_>) -> Result<(), Trouble> {
-    match tables.head()? {
-        Some(head) => tables.facts.put(WHOLE, &block_key(&head)),
-        None => Ok(()),
-    }
-}
-
-/// Rows of executed blocks after one, of all branches: any may become the best again.
-pub fn collect_rows<T: ReadableTable<Bytes, Bytes>>(
-    tables: &Tables<T>,
-    after: Option<BlockId>,
-    chain_id: u64,
-) -> Result<Part, Trouble> {
-    let (mut rows, mut last, mut transactions) = (Vec::new(), None, 0);
-    for (id, _, stage) in tables.records_after(after, HEADERS_PER_WRITE)? {
-        last = Some(id);
-        if stage != Stage::Executed {
-            continue;
-        }
-        let damaged = |reason: &str| tables.bodies.damaged(&block_key(&id), reason);
-        let body = tables.body(&id)?;
-        let body = body.ok_or_else(|| damaged("its block has no body"))?;
-        let check = |bytes: &Vec<u8>| CheckedTransaction::check(bytes, chain_id);
-        let checked: Result<Vec<_>, _> = body.0.iter().map(check).collect();
-        let checked = checked.map_err(|error| damaged(&error.to_string()))?;
-        transactions += checked.len();
-        rows.push((id, parties(&checked)));
-        if transactions >= TRANSACTIONS_PER_WRITE {
-            break;
+/// The log's value for a block's parties.
+pub fn encode_parties(parties: &Parties, changes: &ChangeSet) -> Vec<u8> {
+    let last = parties.values().filter_map(|indices| indices.last()).max();
+    let count = last.map_or(0, |last| last + 1);
+    let mut pairs = vec![[None; 2]; usize::try_from(count).expect("a block is in memory")];
+    for (address, indices) in parties {
+        for index in indices {
+            let pair = &mut pairs[usize::try_from(*index).expect("below the count")];
+            let place = usize::from(pair[0].is_some());
+            assert!(pair[place].is_none(), "a transaction has two parties");
+            pair[place] = Some(*address);
         }
     }
-    Ok(Part { rows, last })
+    let mut bytes = count.to_le_bytes().to_vec();
+    for party in pairs.into_iter().flatten() {
+        put_party(&mut bytes, party, changes);
+    }
+    bytes
+}
+
+fn put_party(bytes: &mut Vec<u8>, party: Option<Address>, changes: &ChangeSet) {
+    let Some(address) = party else {
+        return bytes.extend(NOBODY.to_le_bytes());
+    };
+    let key = |change: &chain::execution::AccountChange| change.address;
+    let place = changes.accounts.binary_search_by_key(&address.0.0, key);
+    match place.ok().and_then(|at| u16::try_from(at).ok()) {
+        Some(at) if at < NOBODY => bytes.extend(at.to_le_bytes()),
+        _ => {
+            bytes.extend(LITERAL.to_le_bytes());
+            bytes.extend(address);
+        }
+    }
+}
+
+/// The parties that such a value names.
+pub fn decode_parties(bytes: &[u8], changes: &ChangeSet) -> Result<Parties, String> {
+    let short = || "the value is too short".to_owned();
+    let (count, mut rest) = bytes.split_first_chunk::<4>().ok_or_else(short)?;
+    let mut parties = Parties::new();
+    for index in 0..u32::from_le_bytes(*count) {
+        for _ in 0..2 {
+            let (place, after) = rest.split_first_chunk::<2>().ok_or_else(short)?;
+            rest = after;
+            let address = match u16::from_le_bytes(*place) {
+                NOBODY => continue,
+                LITERAL => {
+                    let (address, after) = rest.split_first_chunk::<20>().ok_or_else(short)?;
+                    rest = after;
+                    *address
+                }
+                place => {
+                    let change = changes.accounts.get(usize::from(place));
+                    change.ok_or("a party is not among the changes")?.address
+                }
+            };
+            parties.entry(address.into()).or_default().push(index);
+        }
+    }
+    match rest {
+        [] => Ok(parties),
+        _ => Err(format!("{} bytes are left over", rest.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chain::execution::AccountChange;
+
+    use super::*;
+
+    #[test]
+    fn parties_come_back_by_reference_and_by_address() {
+        let change = |byte| AccountChange {
+            address: [byte; 20],
+            old: None,
+            new: None,
+        };
+        let changes = ChangeSet {
+            accounts: vec![change(1), change(3)],
+            ..ChangeSet::default()
+        };
+        let account = Address::repeat_byte;
+        let parties = Parties::from([
+            (account(1), vec![0, 1, 3]),
+            (account(2), vec![0]),
+            (account(3), vec![1, 4]),
+        ]);
+        let bytes = encode_parties(&parties, &changes);
+        assert_eq!(bytes.len(), 4 + 5 * 4 + 20);
+        assert_eq!(decode_parties(&bytes, &changes), Ok(parties));
+        for length in 0..bytes.len() {
+            assert!(decode_parties(&bytes[..length], &changes).is_err());
+        }
+        assert!(decode_parties(&[bytes, vec![0]].concat(), &changes).is_err());
+        let none = encode_parties(&Parties::new(), &changes);
+        assert_eq!(decode_parties(&none, &changes), Ok(Parties::new()));
+    }
 }

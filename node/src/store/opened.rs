@@ -4,18 +4,19 @@ use std::{
     hash::{BuildHasher, RandomState},
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
-use chain::{Node, Store, StoreError};
-use state::Evm;
-use tracing::info;
+use chain::{BlockHash, ChainSpec, Node, Store, StoreError};
+use state::{Evm, allocation};
 
 use super::{
-    RedbStore, Trouble,
-    directory::{Lock, chain_file, spec_file, write_whole},
+    Reach, RedbStore, Trouble,
+    directory::{Lock, chain_file, old_chain_file, spec_file, write_whole},
+    disk::Directory,
+    founding::{Founding, Located},
 };
 use crate::{
+    db::reindex,
     failure::{Exit, Failure},
     network::Network,
 };
@@ -34,11 +35,30 @@ pub struct Opened {
     pub lock: Lock,
 }
 
+/// How a directory is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// How far back the state can be asked for; none: as it was.
+    pub reach: Option<Reach>,
+    /// What is done about the store that is there.
+    pub store: Treatment,
+}
+
+/// What is done about a store that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Treatment {
+    /// It is used.
+    #[default]
+    Use,
+    /// It is made anew from its own blocks.
+    Rebuild,
+}
+
 impl Opened {
     /// Opens `directory`, or makes it for `wanted`. A directory that holds another network than
     /// the one wanted is refused; one that holds the same takes over the wanted text, which may
     /// plan later upgrades.
-    pub fn open(directory: &Path, wanted: Option<Network>) -> Result<Self, Failure> {
+    pub fn open(directory: &Path, wanted: Option<Network>, how: How) -> Result<Self, Failure> {
         let lock = Lock::take(directory)?;
         let pinned = spec_file(directory);
         let is_asked_for = wanted.is_some();
@@ -46,54 +66,41 @@ impl Opened {
             Some(network) => network,
             None => Network::read(&pinned)?,
         };
-        let file = chain_file(directory);
-        let fail = |trouble: Trouble| {
-            let exit = match trouble {
-                Trouble::Damaged(_) | Trouble::Format { .. } => Exit::Damaged,
-                Trouble::Environment(_) => Exit::Other,
-            };
-            Failure::new(exit, trouble.at(&file))
-        };
-        let mut store = RedbStore::open(&file).map_err(fail)?;
-        let (genesis, batch) = Node::genesis(&network.spec, &Evm::new());
-        let genesis = genesis.header.hash();
         let pin = |network: &Network| {
             let failed =
                 |error| Failure::new(Exit::Other, format!("{}: {error}", pinned.display()));
             write_whole(&pinned, network.text.as_bytes()).map_err(failed)
         };
-        match store.label() {
-            Some(label) if label.genesis != genesis => {
-                let remedy = if is_asked_for {
-                    "choose another --datadir"
-                } else {
-                    "its genesis.json was changed; put the one back that the store was made with"
-                };
-                let (place, theirs) = (directory.display(), label.genesis);
-                return Err(Failure::new(
-                    Exit::WrongNetwork,
-                    format!(
-                        "{place} holds the network of genesis {theirs}, wanted {genesis}: {remedy}"
-                    ),
-                ));
+        let genesis = Node::genesis(&network.spec, &Evm::new()).0.header.hash();
+        match how.store {
+            Treatment::Rebuild => reindex::set_aside(directory, genesis)?,
+            Treatment::Use if old_chain_file(directory).exists() => {
+                return Err(interrupted(directory));
             }
-            Some(label) => {
-                network.name = label.network.clone();
-                pin(&network)?;
-            }
-            None => {
-                // First the spec: a store without it could not be opened again.
-                pin(&network)?;
-                store.found(genesis, &network.name, &batch).map_err(fail)?;
-            }
+            Treatment::Use => {}
         }
-        let spec = Arc::new(network.spec.clone());
-        let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
-        complete_history(&mut store, network.spec.chain_id)
-            .map_err(|trouble| fail(trouble.at(&file)))?;
-        let snapshot = store.snapshot().map_err(fail)?;
-        let unfit = |error| fail(named(error, &file));
-        let mut node = Node::open(spec, Evm::new(), &snapshot).map_err(unfit)?;
+        if !chain_file(directory).exists() {
+            // First the spec: a store without it could not be opened again.
+            pin(&network)?;
+        }
+        let store = open_store(directory, &network, how.reach).map_err(|located| {
+            if let Trouble::Network { holds } = located.1 {
+                return other_network(directory, &network, holds, is_asked_for);
+            }
+            located.failure(directory)
+        })?;
+        network.name = store.network().to_owned();
+        pin(&network)?;
+        let mut node = open_node(&store, &network.spec, directory)?;
+        let store = match how.store {
+            Treatment::Use => store,
+            Treatment::Rebuild => {
+                let store = reindex::fill(node, store, directory)?;
+                // One that has not taken a step yet, as after any start.
+                node = open_node(&store, &network.spec, directory)?;
+                store
+            }
+        };
         // The keys of the standard library's maps are drawn afresh in each process.
         let salt = RandomState::new().hash_one(());
         node.set_salt(salt);
@@ -107,26 +114,62 @@ impl Opened {
     }
 }
 
-/// Why no node can be made of what a file holds. What the store says of itself names the file and the
-/// remedy already.
-fn named(error: StoreError, file: &Path) -> StoreError {
-    let is_named = error.0.starts_with(&*file.to_string_lossy());
-    if is_named {
-        error
-    } else {
-        Trouble::Damaged(error.0).at(file)
-    }
+fn interrupted(directory: &Path) -> Failure {
+    let place = directory.display();
+    Failure::new(
+        Exit::Damaged,
+        format!(
+            "{place}: a rebuild of the store was cut off: go on with lignum node --reindex --datadir {place}"
+        ),
+    )
 }
 
-/// Once for a file of the time before accounts had histories; it may take a while.
-fn complete_history(store: &mut RedbStore, chain_id: u64) -> Result<(), Trouble> {
-    let start = Instant::now();
-    let count = store.complete_history(chain_id, || {
-        info!("building the index of accounts' histories from the blocks in the store");
-    })?;
-    if count > 0 {
-        let took = start.elapsed().as_secs_f32();
-        info!("the index of accounts' histories is built: {count} blocks in {took:.1} s");
-    }
-    Ok(())
+/// Opens the store of a network, or founds it.
+fn open_store(
+    directory: &Path,
+    network: &Network,
+    reach: Option<Reach>,
+) -> Result<RedbStore, Located> {
+    let (genesis, batch) = Node::genesis(&network.spec, &Evm::new());
+    let founding = Founding {
+        genesis: genesis.header.hash(),
+        network: network.name.clone(),
+        batch,
+        allocation: allocation(&network.spec),
+    };
+    let medium = Arc::new(Directory::of(&chain_file(directory)));
+    RedbStore::open(medium, founding, reach)
+}
+
+/// The node of an open store, its state verified.
+fn open_node(store: &RedbStore, spec: &ChainSpec, directory: &Path) -> Result<Node<Evm>, Failure> {
+    let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
+    let snapshot = store.snapshot().map_err(fail)?;
+    let (checkpoint, state) = store.state().map_err(fail)?;
+    let base = Some((checkpoint.hash, state));
+    Node::open_at(Arc::new(spec.clone()), Evm::new(), base, &snapshot).map_err(|error| {
+        // What the store says of itself names the file and the remedy already.
+        let is_named = error.0.starts_with(&*directory.to_string_lossy());
+        let told = Trouble::Damaged(error.0.clone()).at(&chain_file(directory));
+        fail(if is_named { error } else { told })
+    })
+}
+
+fn other_network(
+    directory: &Path,
+    network: &Network,
+    holds: BlockHash,
+    is_asked_for: bool,
+) -> Failure {
+    let remedy = if is_asked_for {
+        "choose another --datadir"
+    } else {
+        "its genesis.json was changed; put the one back that the store was made with"
+    };
+    let wanted = Node::genesis(&network.spec, &Evm::new()).0.header.hash();
+    let place = directory.display();
+    Failure::new(
+        Exit::WrongNetwork,
+        format!("{place} holds the network of genesis {holds}, wanted {wanted}: {remedy}"),
+    )
 }

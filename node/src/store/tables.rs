@@ -1,4 +1,4 @@
-//! The tables of the engine's file, and what their keys and values mean.
+//! The tables of the log's file, and what their keys and values mean.
 //!
 //! Reading is the same for a snapshot and for the transaction that writes. Every value is sealed
 //! (`seal`), so a reader gets what was written, or a [`Trouble`].
@@ -6,14 +6,14 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | meta | a name (text) | format version; the one value that is not sealed |
-//! | facts | a name | genesis hash, network's name, head; the head that the table of histories reaches |
+//! | facts | a name | genesis hash, network's name, head |
 //! | heights | hash | height |
 //! | headers | height ‖ hash | header as on the wire ‖ stage |
 //! | canonical | height | hash |
 //! | bodies | height ‖ hash | body as on the wire |
 //! | changes, receipts | height ‖ hash ‖ number | a piece (`pieces`) |
-//! | pool | a transaction's hash | its encoding; the table may be missing in older files |
-//! | history | address ‖ height ‖ hash | indices (`history`); the table may be missing in older files |
+//! | parties | height ‖ hash | whose the transactions are (`history`) |
+//! | pool | a transaction's hash | its encoding |
 //!
 //! Heights in keys are big-endian, so that keys sort by height and parents come first.
 
@@ -21,34 +21,21 @@ use std::ops::Bound;
 
 use chain::{
     BlockHash, Body, ChangeSet, Header, Receipt,
+    history::Parties,
     params::HEADER_WIRE_BYTES,
     store::{BlockId, Stage},
 };
-use redb::{
-    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
-    WriteTransaction,
-};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 
 use super::{
-    history::split_row_key,
+    history::decode_parties,
+    named::{Bytes, Definition, Named},
     pieces::{join_changes, join_receipts},
-    seal::{seal, unseal},
     trouble::{Trouble, engine},
 };
 
-type Bytes = &'static [u8];
-type Definition = TableDefinition<'static, Bytes, Bytes>;
 /// Headers by rising key, as far as one look reaches.
 pub type HeaderPage = Vec<(BlockId, Header, Stage)>;
-
-/// Keys and their values.
-pub type Items = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// A table, and its name for seals and messages.
-pub struct Named<T> {
-    name: &'static str,
-    table: T,
-}
 
 /// All tables, as one transaction sees them.
 pub struct Tables<T> {
@@ -66,10 +53,10 @@ pub struct Tables<T> {
     pub changes: Named<T>,
     /// Receipts in pieces.
     pub receipts: Named<T>,
+    /// Whose the transactions are.
+    pub parties: Named<T>,
     /// The pool's journal.
     pub pool: Named<T>,
-    /// Accounts' transactions.
-    pub history: Named<T>,
 }
 
 /// The tables of a snapshot.
@@ -79,10 +66,7 @@ pub type WriteTables<'txn> = Tables<Table<'txn, Bytes, Bytes>>;
 
 impl<T> Tables<T> {
     fn open(mut table: impl FnMut(Definition) -> Result<T, Trouble>) -> Result<Self, Trouble> {
-        let mut named = |name| {
-            let table = table(TableDefinition::new(name))?;
-            Ok::<_, Trouble>(Named { name, table })
-        };
+        let mut named = |name| Named::open(name, &mut table);
         Ok(Self {
             facts: named("facts")?,
             heights: named("heights")?,
@@ -92,7 +76,7 @@ impl<T> Tables<T> {
             changes: named("changes")?,
             receipts: named("receipts")?,
             pool: named("pool")?,
-            history: named("history")?,
+            parties: named("parties")?,
         })
     }
 }
@@ -108,85 +92,6 @@ impl<'txn> WriteTables<'txn> {
     /// As of a write transaction; made where they do not exist.
     pub fn write(transaction: &'txn WriteTransaction) -> Result<Self, Trouble> {
         Self::open(|definition| transaction.open_table(definition).map_err(engine))
-    }
-}
-
-impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
-    /// A value, if there is one.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let Some(sealed) = self.table.get(key).map_err(engine)? else {
-            return Ok(None);
-        };
-        let value = unseal(self.name, key, sealed.value());
-        value
-            .map(|value| Some(value.to_vec()))
-            .map_err(|reason| self.damaged(key, &reason))
-    }
-
-    /// A value of a certain length, if there is one.
-    pub fn get_array<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, Trouble> {
-        let Some(value) = self.get(key)? else {
-            return Ok(None);
-        };
-        let array = value.as_slice().try_into().map_err(|_| {
-            self.damaged(key, &format!("a value has {N} bytes, got {}", value.len()))
-        })?;
-        Ok(Some(array))
-    }
-
-    /// The values of all keys with this prefix, in order.
-    fn get_all(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Trouble> {
-        let mut values = Vec::new();
-        for item in self.table.range::<&[u8]>(prefix..).map_err(engine)? {
-            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
-            let key = key.value();
-            if !key.starts_with(prefix) {
-                break;
-            }
-            let value = unseal(self.name, key, sealed.value());
-            values.push(value.map_err(|reason| self.damaged(key, &reason))?.to_vec());
-        }
-        Ok(values)
-    }
-
-    /// Up to `count` keys and values from one key to before another, by falling key.
-    pub fn last_before(
-        &self,
-        from: &[u8],
-        to: Bound<&[u8]>,
-        count: usize,
-    ) -> Result<Items, Trouble> {
-        let range = (Bound::Included(from), to);
-        let items = self.table.range::<&[u8]>(range).map_err(engine)?;
-        let mut found = Vec::new();
-        for item in items.rev().take(count) {
-            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
-            let key = key.value();
-            let value = unseal(self.name, key, sealed.value());
-            let value = value.map_err(|reason| self.damaged(key, &reason))?;
-            found.push((key.to_vec(), value.to_vec()));
-        }
-        Ok(found)
-    }
-
-    /// That a value cannot be what was written.
-    pub fn damaged(&self, key: &[u8], reason: &str) -> Trouble {
-        Trouble::Damaged(format!("table {}, {}: {reason}", self.name, describe(key)))
-    }
-}
-
-impl Named<Table<'_, Bytes, Bytes>> {
-    /// Writes a value in place of any earlier one.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Trouble> {
-        let sealed = seal(self.name, key, value);
-        self.table.insert(key, sealed.as_slice()).map_err(engine)?;
-        Ok(())
-    }
-
-    /// Removes a value, if there is one.
-    pub fn remove(&mut self, key: &[u8]) -> Result<(), Trouble> {
-        self.table.remove(key).map_err(engine)?;
-        Ok(())
     }
 }
 
@@ -240,24 +145,14 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
         let from = last
             .as_ref()
             .map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
-        let range = self
-            .headers
-            .table
-            .range::<&[u8]>((from, Bound::Unbounded))
-            .map_err(engine)?;
         let mut page = Vec::new();
-        for item in range.take(count) {
-            let (key, sealed) = item.map_err(engine)?;
-            let damaged = |reason: String| self.headers.damaged(key.value(), &reason);
-            let array = key
-                .value()
-                .try_into()
-                .map_err(|_| damaged("wrong key".into()))?;
-            let id = id_of(array);
-            let value = unseal(self.headers.name, key.value(), sealed.value()).map_err(damaged)?;
-            let (header, stage) = decode_record(value, &id).map_err(damaged)?;
+        let range = (from, Bound::Unbounded);
+        self.headers.scan(range, count, |key, value| {
+            let id = id_of(key.try_into().map_err(|_| "wrong key")?);
+            let (header, stage) = decode_record(value, &id)?;
             page.push((id, header, stage));
-        }
+            Ok(())
+        })?;
         Ok(page)
     }
 
@@ -281,6 +176,14 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
     /// The receipts, if the block was executed.
     pub fn receipts(&self, id: &BlockId) -> Result<Option<Vec<Receipt>>, Trouble> {
         self.joined(&self.receipts, id, join_receipts)
+    }
+
+    /// Whose an executed block's transactions are.
+    pub fn parties(&self, id: &BlockId, changes: &ChangeSet) -> Result<Parties, Trouble> {
+        let key = block_key(id);
+        let missing = || self.parties.damaged(&key, "it is missing");
+        let value = self.parties.get(&key)?.ok_or_else(missing)?;
+        decode_parties(&value, changes).map_err(|reason| self.parties.damaged(&key, &reason))
     }
 
     fn joined<V>(
@@ -353,7 +256,8 @@ pub fn encode_record(header: &Header, stage: Stage) -> Vec<u8> {
     value
 }
 
-fn decode_record(value: &[u8], id: &BlockId) -> Result<(Header, Stage), String> {
+/// Header and stage of such a value, which must be that of this block.
+pub fn decode_record(value: &[u8], id: &BlockId) -> Result<(Header, Stage), String> {
     let Some((bytes, [stage])) = value.split_at_checked(HEADER_WIRE_BYTES) else {
         let want = HEADER_WIRE_BYTES + 1;
         return Err(format!("a record has {want} bytes, got {}", value.len()));
@@ -377,22 +281,4 @@ fn decode_record(value: &[u8], id: &BlockId) -> Result<(Header, Stage), String> 
         other => return Err(format!("{other} is no stage")),
     };
     Ok((header, stage))
-}
-
-/// What a key stands for, for people.
-fn describe(key: &[u8]) -> String {
-    if let Some((address, id)) = split_row_key(key) {
-        return format!("account {address}, block {} {}", id.height, id.hash);
-    }
-    if let Some(block) = key.first_chunk::<40>() {
-        let id = id_of(block);
-        return format!("block {} {}", id.height, id.hash);
-    }
-    if let Ok(hash) = key.try_into() {
-        return format!("block {}", BlockHash(hash));
-    }
-    match key.try_into() {
-        Ok(height) => format!("height {}", u64::from_be_bytes(height)),
-        Err(_) => format!("key {:?}", String::from_utf8_lossy(key)),
-    }
 }

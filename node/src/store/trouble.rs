@@ -9,7 +9,7 @@ use std::{
     sync::Once,
 };
 
-use chain::StoreError;
+use chain::{BlockHash, StoreError};
 
 /// Why the engine could not do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub enum Trouble {
     Damaged(String),
     /// The disk or the system; what is stored is as good as it was.
     Environment(String),
+    /// The disk could not say that what it was given is on it. Nobody knows what it kept, and it
+    /// may say yes to the next question about the same bytes; so nothing is asked again.
+    Unsynced(String),
+    /// The store of another network.
+    Network {
+        /// Whose it is.
+        holds: BlockHash,
+    },
     /// Written by an older or newer program.
     Format {
         /// The version this program reads.
@@ -31,11 +39,22 @@ impl Trouble {
     /// The same with the file's name and what to do about it.
     pub fn at(&self, file: &Path) -> StoreError {
         let place = file.display();
+        let directory = file.parent().unwrap_or(Path::new(".")).display();
+        let rebuild = format!("lignum node --reindex --datadir {directory}");
         StoreError(match self {
             Self::Damaged(reason) => format!(
-                "{place} is damaged: {reason}. Restore it from a copy, or remove it to sync again"
+                "{place} is damaged: {reason}. Rebuild it with {rebuild}, restore it from a copy, or remove it to sync again"
             ),
             Self::Environment(reason) => format!("{place}: {reason}"),
+            Self::Unsynced(reason) => format!(
+                "{place}: the disk could not make a write durable: {reason}. What was acknowledged before is safe; check the disk, then start again"
+            ),
+            Self::Network { holds } => {
+                format!("{place} holds the network of genesis {holds}")
+            }
+            Self::Format { want, got } if got < want => format!(
+                "{place} has format version {got}, this program reads {want}: rebuild it with {rebuild}"
+            ),
             Self::Format { want, got } => format!(
                 "{place} has format version {got}, this program reads {want}: use the lignum that wrote it, or remove it to sync again"
             ),
@@ -45,10 +64,10 @@ impl Trouble {
 
 /// An error of the engine: the disk's, or what it found on it.
 pub fn engine(error: impl Into<redb::Error>) -> Trouble {
-    use redb::Error::{DatabaseAlreadyOpen, Io, LockPoisoned, PreviousIo};
+    use redb::Error::{DatabaseAlreadyOpen, DatabaseClosed, Io, LockPoisoned, PreviousIo};
     match error.into() {
         Io(error) if !is_damage(&error) => Trouble::Environment(explain(&error)),
-        error @ (PreviousIo | DatabaseAlreadyOpen | LockPoisoned(_)) => {
+        error @ (PreviousIo | DatabaseAlreadyOpen | DatabaseClosed | LockPoisoned(_)) => {
             Trouble::Environment(error.to_string())
         }
         error => Trouble::Damaged(error.to_string()),
@@ -99,9 +118,9 @@ fn is_damage(error: &io::Error) -> bool {
 }
 
 /// What the system said, with the remedy where there is a usual one.
-fn explain(error: &io::Error) -> String {
+pub fn explain(error: &io::Error) -> String {
     let remedy = match error.kind() {
-        io::ErrorKind::StorageFull => ": free some space and start again",
+        io::ErrorKind::StorageFull => ": free some space",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             ": make it writable for this user, or choose another --datadir"
         }

@@ -6,7 +6,7 @@ use super::data_directory;
 use crate::{
     failure::Failure,
     network::{DevnetMiners, Network},
-    store::opened::Opened,
+    store::opened::{How, Opened},
 };
 
 /// Make a data directory for a network.
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .warnings
         .iter()
         .for_each(|warning| eprintln!("warning: {warning}"));
-    let opened = Opened::open(&directory, Some(network))?;
+    let opened = Opened::open(&directory, Some(network), How::default())?;
     println!(
         "network {}   chain id {}",
         opened.network.name, opened.network.spec.chain_id

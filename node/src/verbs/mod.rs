@@ -1,6 +1,7 @@
 //! The verbs, each a file of its own.
 
 pub mod bench;
+pub mod db;
 pub mod dev;
 pub mod devnet;
 pub mod forks;

@@ -19,7 +19,7 @@ use crate::{
     log,
     network::{DevnetMiners, Network},
     shell::running::Running,
-    store::opened::Opened,
+    store::opened::{How, Opened, Treatment},
 };
 
 /// Run a node.
@@ -58,6 +58,21 @@ pub struct Args {
         hide_possible_values = true
     )]
     pub lan: Option<bool>,
+    /// Keep the state of every block, not of the last 128 alone; stays until --archive=false
+    #[arg(
+        long,
+        env = "LIGNUM_ARCHIVE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        hide_possible_values = true
+    )]
+    pub archive: Option<bool>,
+    /// Make the store anew from the blocks it has, then run
+    #[arg(long)]
+    pub reindex: bool,
     /// Chain work, in hex, below which headers of other nodes are not kept [default: 0x0]
     #[arg(long, env = "LIGNUM_MIN_CHAIN_WORK", value_name = "HEX")]
     pub min_chain_work: Option<String>,
@@ -148,7 +163,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.supervised {
         stop::on_end_of_input(Arc::clone(&stop));
     }
-    let opened = Opened::open(&directory, network)?;
+    let how = How {
+        reach: settings.reach,
+        store: if args.reindex {
+            Treatment::Rebuild
+        } else {
+            Treatment::Use
+        },
+    };
+    let opened = Opened::open(&directory, network, how)?;
     opened
         .network
         .warnings

@@ -1,6 +1,6 @@
 //! The core's shell on a store in memory, one group of steps at a time.
 
-use chain::{BlockHash, ChainSpec, CheckedTransaction, Header, MemoryStore, U256};
+use chain::{BlockHash, ChainSpec, CheckedTransaction, Header, MemoryStore, Mended, U256};
 use wallet::sign::{Transfer, sign_transfer};
 
 use super::{
@@ -9,18 +9,31 @@ use super::{
 };
 
 /// A core that is driven by hand, and the other ends of its queues.
-struct Driven {
-    running: Running<MemoryStore>,
+struct Driven<S: Store = MemoryStore> {
+    running: Running<S>,
     inbox: mpsc::Sender<Message>,
     outgoing: mpsc::Receiver<Outgoing>,
     readers: Readers,
 }
 
-fn drive(outbox: usize) -> Driven {
+fn regtest() -> Arc<ChainSpec> {
     let text = ChainSpec::builtin("regtest").unwrap();
-    let spec = Arc::new(ChainSpec::parse(text).unwrap().spec);
+    Arc::new(ChainSpec::parse(text).unwrap().spec)
+}
+
+fn founded() -> MemoryStore {
     let mut store = MemoryStore::default();
-    store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
+    let batch = Node::genesis(&regtest(), &Evm::new()).1;
+    store.commit(&batch).unwrap();
+    store
+}
+
+fn drive(outbox: usize) -> Driven {
+    drive_on(founded(), outbox)
+}
+
+fn drive_on<S: Store>(store: S, outbox: usize) -> Driven<S> {
+    let spec = regtest();
     let snapshot = store.snapshot().unwrap();
     let node = Node::open(spec, Evm::new(), &snapshot).unwrap();
     let (clock, network) = (Clock::start(), "regtest".to_owned());
@@ -55,7 +68,7 @@ fn drive(outbox: usize) -> Driven {
     }
 }
 
-impl Driven {
+impl<S: Store> Driven<S> {
     fn run(&mut self, messages: impl IntoIterator<Item = Message>) {
         let mut group = Group::default();
         for message in messages {
@@ -159,4 +172,99 @@ fn a_body_given_up_while_it_is_loaded_ends_nothing() {
     let snapshot = store.snapshot().unwrap();
     let stored = check::stored(&hash, core.node.spec(), &snapshot);
     assert!(matches!(stored, Ok(None)), "{stored:?}");
+}
+
+/// A store whose disk refuses a few commits.
+struct Refusing {
+    store: MemoryStore,
+    refused: usize,
+    mending: Vec<Mended>,
+}
+
+impl Store for Refusing {
+    type Snapshot = chain::memory::MemorySnapshot;
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if self.refused > 0 {
+            self.refused -= 1;
+            return Err(StoreError("no room".into()));
+        }
+        self.store.commit(batch)
+    }
+
+    fn mend(&mut self) -> Mended {
+        self.mending.pop().unwrap_or(Mended::Ready)
+    }
+
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError> {
+        self.store.snapshot()
+    }
+}
+
+fn refusing(refused: usize, mending: Vec<Mended>) -> Driven<Refusing> {
+    let store = Refusing {
+        store: founded(),
+        refused,
+        mending,
+    };
+    drive_on(store, 8)
+}
+
+/// One group whose batch has something to write.
+fn hand_in(driven: &mut Driven<Refusing>) -> Result<(), StoreError> {
+    let (reply, _) = oneshot::channel();
+    let submission = api::Submission {
+        transaction: transfer(),
+        reply,
+    };
+    let mut group = Group::default();
+    let running = &mut driven.running;
+    running.take(Message::Submission(submission), &mut group)?;
+    running.finish(group)
+}
+
+/// Threat S5: what waits for the disk is carried out once it is mended; what comes meanwhile is
+/// answered at once, and who came is remembered.
+#[test]
+fn a_refused_commit_is_made_later() {
+    let error = StoreError("no room".into());
+    let mut driven = refusing(2, vec![Mended::Ready, Mended::NotYet(error)]);
+    let (reply, mut answer) = oneshot::channel();
+    let submission = api::Submission {
+        transaction: transfer(),
+        reply,
+    };
+    let meanwhile = [
+        Message::Submission(submission),
+        Message::Ping {
+            peer: Peer(1),
+            rtt: Duration::ZERO,
+        },
+    ];
+    for message in meanwhile {
+        driven.inbox.try_send(message).unwrap();
+    }
+    hand_in(&mut driven).unwrap();
+    let closed = oneshot::error::TryRecvError::Closed;
+    assert_eq!(answer.try_recv(), Err(closed), "nobody waits for the disk");
+    assert!(matches!(
+        driven.running.kept.pop_front(),
+        Some(Message::Ping { .. })
+    ));
+    let stored = driven.running.snapshot.pooled().unwrap();
+    assert_eq!(stored, [transfer().bytes()]);
+    assert_eq!(driven.running.core.metrics.store_writable.get(), 1);
+}
+
+/// Threat S6, and a node that is told to stop while it waits.
+#[test]
+fn what_cannot_be_mended_ends_the_node() {
+    let error = StoreError("the disk could not make a write durable".into());
+    let mut driven = refusing(1, vec![Mended::Never(error.clone())]);
+    assert_eq!(hand_in(&mut driven), Err(error));
+    let error = StoreError("no room".into());
+    let mut driven = refusing(1, vec![Mended::NotYet(error.clone()); 9]);
+    driven.inbox.try_send(Message::Stop).unwrap();
+    assert_eq!(hand_in(&mut driven), Err(error));
+    assert_eq!(driven.running.core.metrics.store_writable.get(), 0);
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chain::{
-    BlockHash, ChangeSet, CheckedTransaction, Header, Log, Receipt, TxHash,
+    Address, BlockHash, ChangeSet, CheckedTransaction, Header, Log, Receipt, TxHash,
     execution::{CodeAdded, SlotChange},
-    store::{Batch, BlockId, ExecutedBlock, Reader, Stage, Store, TransactionPlace},
+    store::{Batch, BlockId, ExecutedBlock, Past, Reader, Stage, Store, TransactionPlace},
     transaction::hash_of,
 };
 
@@ -22,6 +22,7 @@ fn conforms<B: Bench>(mut new: impl FnMut() -> B) {
     holds_a_worst_case_block(&mut new());
     visits_parents_first(&mut new());
     keeps_the_journal(&mut new());
+    tells_the_past(&mut new());
 }
 
 #[test]
@@ -340,4 +341,33 @@ fn visits_parents_first(bench: &mut impl Bench) {
     store.snapshot().unwrap().for_each_header(visit).unwrap();
     let distinct: BTreeSet<_> = all.iter().map(|block| block.header.hash()).collect();
     assert_eq!(seen.len(), distinct.len() + 1);
+}
+
+/// What a slot was before the first block above a height, through a reorg.
+fn tells_the_past(bench: &mut impl Bench) {
+    let genesis = genesis();
+    let mut store = bench.make(&genesis);
+    let a1 = child(&genesis.header, 1, &[]);
+    let a2 = child(&a1.header, 2, &[]);
+    let b1 = child(&genesis.header, 3, &[]);
+    store.commit(&joined(&[&a1, &a2, &b1])).unwrap();
+    let (address, slot) = (Address::repeat_byte(1), [2; 32]);
+    for (batch, height) in [
+        (moved(&[], &[&a1, &a2]), 2),
+        (moved(&[&a1, &a2], &[&b1]), 1),
+    ] {
+        store.commit(&batch).unwrap();
+        store = bench.reopen(store);
+        let reader = store.snapshot().unwrap();
+        for above in 0..4 {
+            let past = reader.past_slot(&address, &slot, above).unwrap();
+            let want = match above < height {
+                true => Past::Was(Some([0; 32])),
+                false => Past::AsInHead,
+            };
+            assert_eq!(past, want, "above {above}");
+        }
+        assert_eq!(reader.past_slot(&address, &[3; 32], 0), Ok(Past::AsInHead));
+        assert_eq!(reader.past_account(&address, 0), Ok(Past::AsInHead));
+    }
 }

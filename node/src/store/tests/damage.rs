@@ -1,26 +1,62 @@
 //! What only a store on disk can meet: other networks, other versions, damage.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use chain::{
-    Block, BlockHash,
-    store::{Batch, BlockId, Reader, Stage, Store},
+    Account, Address, Block, BlockHash, ChangeSet,
+    execution::{AccountChange, CodeAdded},
+    store::{Batch, BlockId, Past, Reader, Stage, Store},
+    transaction::hash_of,
 };
 
 use super::{
-    super::{RedbStore, Trouble, directory::Lock},
-    Bench, Disk, assert_holds, changes, child, genesis,
+    super::{
+        RedbStore, Trouble,
+        directory::Lock,
+        founding::{Founding, Located},
+        merge::Reach,
+    },
+    Directory, Disk, assert_holds, changes, child, founding, genesis,
     history::{accounts, history_of},
     id, joined, moved, receipts, transactions,
 };
 
-/// A store with three executed blocks; its directory and the blocks.
+/// An account, a slot and code, so that every table has something.
+fn full_changes(block: &Block) -> Arc<ChangeSet> {
+    let account = Account {
+        nonce: id(block).height,
+        ..Account::default()
+    };
+    let accounts = vec![AccountChange {
+        address: [3; 20],
+        old: None,
+        new: Some(account),
+    }];
+    let codes = vec![CodeAdded {
+        hash: [5; 32],
+        bytes: vec![6; 50],
+    }];
+    let slots = changes(block).slots.clone();
+    Arc::new(ChangeSet {
+        accounts,
+        slots,
+        codes,
+    })
+}
+
+/// A store with three executed blocks, of which the flat file has the first two; its directory
+/// and the blocks.
 fn small(disk: &mut Disk) -> Vec<Block> {
-    let mut store = disk.make(&genesis());
+    let medium = Arc::new(Directory::of(&disk.file()));
+    let mut store = RedbStore::open(medium, founding(), Some(Reach::Archive)).unwrap();
     let a = child(&genesis().header, 1, &[b"one", b"two"]);
     let b = child(&a.header, 2, &[b"three"]);
     store.commit(&joined(&[&a, &b])).unwrap();
-    store.commit(&moved(&[], &[&a, &b])).unwrap();
+    let mut batch = moved(&[], &[&a, &b]);
+    batch.executed[0].changes = full_changes(&a);
+    batch.executed[1].changes = full_changes(&b);
+    store.commit(&batch).unwrap();
+    store.checkpoint_below(1).unwrap();
     let waiting = transactions().remove(0);
     let batch = Batch {
         pooled: [(waiting.hash(), Some(waiting))].into(),
@@ -31,53 +67,59 @@ fn small(disk: &mut Disk) -> Vec<Block> {
 }
 
 fn open(disk: &Disk) -> Result<RedbStore, Trouble> {
-    RedbStore::open(&disk.file())
+    disk.open().map_err(|located| located.1)
+}
+
+/// What a user is told.
+fn told(located: &Located, disk: &Disk) -> String {
+    located.failure(disk.0.path()).to_string()
 }
 
 #[test]
 fn another_format_is_told_from_damage() {
     let mut disk = Disk::new();
     small(&mut disk);
-    let label = open(&disk).unwrap().label().cloned().unwrap();
-    assert_eq!(label.genesis, genesis().header.hash());
-    assert_eq!(label.network, "devnet");
-    {
-        let database = ::redb::Database::open(disk.file()).unwrap();
-        let transaction = database.begin_write().unwrap();
-        let definition = ::redb::TableDefinition::<&str, &[u8]>::new("meta");
-        let mut table = transaction.open_table(definition).unwrap();
-        let version = 99_u32.to_le_bytes();
-        table.insert("format", version.as_slice()).unwrap();
-        drop(table);
-        transaction.commit().unwrap();
+    for file in [disk.file(), disk.flat_file()] {
+        for (version, remedy) in [
+            (1, "lignum node --reindex"),
+            (99, "the lignum that wrote it"),
+        ] {
+            let pristine = fs::read(&file).unwrap();
+            set_format(&file, version);
+            let located = disk.open().unwrap_err();
+            assert!(matches!(located.1, Trouble::Format { got, .. } if got == version));
+            let text = told(&located, &disk);
+            let versions = format!("has format version {version}, this program reads 2");
+            assert!(text.contains(&versions) && text.contains(remedy), "{text}");
+            assert_eq!(located.failure(disk.0.path()).code(), 6);
+            fs::write(&file, pristine).unwrap();
+        }
     }
-    let trouble = open(&disk).unwrap_err();
-    assert!(matches!(trouble, Trouble::Format { got: 99, .. }));
-    let text = trouble.at(&disk.file()).to_string();
-    assert!(
-        text.contains("format version 99, this program reads 1"),
-        "{text}"
-    );
 }
 
-/// Files of the time before the pool had a journal are opened as they are.
+fn set_format(file: &Path, version: u32) {
+    let database = ::redb::Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let definition = ::redb::TableDefinition::<&str, &[u8]>::new("meta");
+    let mut table = transaction.open_table(definition).unwrap();
+    let version = version.to_le_bytes();
+    table.insert("format", version.as_slice()).unwrap();
+    drop(table);
+    transaction.commit().unwrap();
+}
+
 #[test]
-fn a_missing_journal_is_made() {
+fn another_network_is_told_from_damage() {
     let mut disk = Disk::new();
-    let blocks = small(&mut disk);
-    {
-        let database = ::redb::Database::open(disk.file()).unwrap();
-        let transaction = database.begin_write().unwrap();
-        let definition = ::redb::TableDefinition::<&[u8], &[u8]>::new("pool");
-        assert!(transaction.delete_table(definition).unwrap());
-        transaction.commit().unwrap();
-    }
-    let mut store = open(&disk).unwrap();
-    let reader = store.snapshot().unwrap();
-    assert_eq!(reader.pooled(), Ok(vec![]));
-    assert_holds(&reader, &blocks[2], Stage::Executed);
-    let next = child(&blocks[2].header, 3, &[b"four"]);
-    store.commit(&joined(&[&next])).unwrap();
+    small(&mut disk);
+    let medium = Arc::new(Directory::of(&disk.file()));
+    let other = Founding {
+        genesis: BlockHash([9; 32]),
+        ..founding()
+    };
+    let located = RedbStore::open(medium, other, None).unwrap_err();
+    let holds = genesis().header.hash();
+    assert_eq!(located.1, Trouble::Network { holds });
 }
 
 /// Threat S8.
@@ -154,9 +196,6 @@ fn keys(file: &Path, table: &str) -> Vec<Vec<u8>> {
 fn damaged_values_are_errors_that_say_where() {
     let mut disk = Disk::new();
     let blocks = small(&mut disk);
-    let file = disk.file();
-    let pristine = fs::read(&file).unwrap();
-    type Way = fn(&[u8]) -> Vec<u8>;
     let ways: [Way; 4] = [
         |_| Vec::new(),
         |value| value[..value.len() - 1].to_vec(),
@@ -165,11 +204,11 @@ fn damaged_values_are_errors_that_say_where() {
             value
                 .iter()
                 .enumerate()
-                .map(|(at, b)| if at == 9 { b ^ 4 } else { *b })
+                .map(|(at, b)| if at + 1 == value.len() { b ^ 4 } else { *b })
                 .collect()
         },
     ];
-    for table in [
+    let log = [
         "facts",
         "heights",
         "headers",
@@ -177,43 +216,59 @@ fn damaged_values_are_errors_that_say_where() {
         "bodies",
         "changes",
         "receipts",
+        "parties",
         "pool",
+    ];
+    let flat = [
+        "facts",
+        "accounts",
+        "slots",
+        "codes",
+        "transactions",
         "history",
-    ] {
-        for key in keys(&file, table) {
+        "past_accounts",
+        "past_slots",
+    ];
+    damage_values(&disk, &blocks, &disk.file(), &log, &ways);
+    damage_values(&disk, &blocks, &disk.flat_file(), &flat, &ways);
+    read_all(&disk, &blocks).unwrap();
+}
+
+type Way = fn(&[u8]) -> Vec<u8>;
+
+fn damage_values(disk: &Disk, blocks: &[Block], file: &Path, tables: &[&str], ways: &[Way]) {
+    let pristine = fs::read(file).unwrap();
+    for table in tables {
+        let mut keys = keys(file, table);
+        if *table == "parties" {
+            // Those of blocks that the flat file has are read only to make it anew.
+            keys.drain(..2);
+        }
+        assert!(!keys.is_empty(), "table {table} has nothing to damage");
+        for key in keys {
             for way in ways {
-                overwrite(&file, table, &key, way);
-                let error = read_all(&disk, &blocks).unwrap_err();
-                assert!(error.contains("chain.redb is damaged"), "{error}");
+                overwrite(file, table, &key, way);
+                let read = read_all(disk, blocks);
+                let error = read.expect_err(&format!("{table} {key:?} was damaged"));
+                let name = file.file_name().unwrap().to_str().unwrap();
+                assert!(error.contains(&format!("{name} is damaged")), "{error}");
                 assert!(error.contains(&format!("table {table}")), "{error}");
-                assert!(error.contains("remove it to sync again"), "{error}");
-                fs::write(&file, &pristine).unwrap();
+                assert!(error.contains("lignum node --reindex"), "{error}");
+                fs::write(file, &pristine).unwrap();
             }
         }
     }
-    read_all(&disk, &blocks).unwrap();
 }
 
 /// Opens the store and reads all of these blocks; what is read is right, or this panics.
 fn read_all(disk: &Disk, blocks: &[Block]) -> Result<(), String> {
-    let store = open(disk).map_err(|trouble| trouble.at(&disk.file()).to_string())?;
+    let store = disk.open().map_err(|located| told(&located, disk))?;
     let read = || {
         let reader = store.snapshot()?;
         let mut count = 0;
         reader.for_each_header(&mut |_, _| count += 1)?;
         for block in blocks {
-            let hash = id(block).hash;
-            assert_eq!(reader.header(&hash)?.as_deref(), Some(&block.header));
-            assert_eq!(reader.body(&hash)?.as_deref(), Some(&block.body));
-            assert_eq!(reader.stage(&hash)?, Some(Stage::Executed));
-            assert_eq!(reader.canonical(id(block).height)?, Some(hash));
-            if id(block).height > 0 {
-                assert_eq!(reader.changes(&hash)?, Some(changes(block)));
-                assert_eq!(reader.receipts(&hash)?, Some(receipts(block)));
-            } else {
-                reader.changes(&hash)?;
-                reader.receipts(&hash)?;
-            }
+            read_block(&reader, block)?;
         }
         assert_eq!(count, blocks.len());
         assert_eq!(reader.pooled()?, [transactions()[0].bytes()]);
@@ -224,9 +279,34 @@ fn read_all(disk: &Disk, blocks: &[Block]) -> Result<(), String> {
                 history_of(&all, address)
             );
         }
+        let address = Address::from([3; 20]);
+        assert_eq!(reader.past_account(&address, 0)?, Past::Was(None));
+        let slot = reader.past_slot(&Address::from([1; 20]), &[2; 32], 0)?;
+        assert_eq!(slot, Past::Was(Some([0; 32])));
+        let (checkpoint, state) = store.state()?;
+        assert_eq!(checkpoint, id(&blocks[1]));
+        assert_eq!(state.account(&address).map(|found| found.nonce), Some(1));
         Ok(())
     };
     read().map_err(|error: chain::store::StoreError| error.to_string())
+}
+
+fn read_block(reader: &impl Reader, block: &Block) -> Result<(), chain::store::StoreError> {
+    let hash = id(block).hash;
+    assert_eq!(reader.header(&hash)?.as_deref(), Some(&block.header));
+    assert_eq!(reader.body(&hash)?.as_deref(), Some(&block.body));
+    assert_eq!(reader.stage(&hash)?, Some(Stage::Executed));
+    assert_eq!(reader.canonical(id(block).height)?, Some(hash));
+    let (changes, got) = (reader.changes(&hash)?, reader.receipts(&hash)?);
+    if id(block).height > 0 {
+        assert_eq!(changes, Some(full_changes(block)));
+        assert_eq!(got, Some(receipts(block)));
+    }
+    for bytes in &block.body.0 {
+        let place = reader.transaction(&hash_of(bytes))?;
+        assert_eq!(place.map(|place| place.block), Some(id(block)));
+    }
+    Ok(())
 }
 
 /// Threat S7: files that are no store at all, or only a part of one.
@@ -234,9 +314,17 @@ fn read_all(disk: &Disk, blocks: &[Block]) -> Result<(), String> {
 fn garbage_and_truncated_files_are_errors() {
     let mut disk = Disk::new();
     let blocks = small(&mut disk);
-    let file = disk.file();
-    let pristine = fs::read(&file).unwrap();
+    for file in [disk.file(), disk.flat_file()] {
+        let pristine = fs::read(&file).unwrap();
+        spoil(&disk, &file, &pristine);
+        fs::write(&file, &pristine).unwrap();
+        read_all(&disk, &blocks).unwrap();
+    }
+}
+
+fn spoil(disk: &Disk, file: &Path, pristine: &[u8]) {
     let lengths = [
+        0,
         1,
         8,
         9,
@@ -255,7 +343,7 @@ fn garbage_and_truncated_files_are_errors() {
         .collect();
     broken.push(b"not a store".repeat(1_000));
     broken.push(vec![0; pristine.len()]);
-    let mut garbage = pristine.clone();
+    let mut garbage = pristine.to_vec();
     garbage[512..]
         .iter_mut()
         .enumerate()
@@ -263,18 +351,17 @@ fn garbage_and_truncated_files_are_errors() {
     broken.push(garbage);
     for bytes in broken {
         let length = bytes.len();
-        fs::write(&file, bytes).unwrap();
-        let trouble = open(&disk).expect_err(&format!("{length} bytes were taken for a store"));
+        fs::write(file, bytes).unwrap();
+        let located = disk
+            .open()
+            .expect_err(&format!("{length} bytes were taken for a store"));
         assert!(
-            matches!(trouble, Trouble::Damaged(_)),
-            "{length}: {trouble:?}"
+            matches!(located.1, Trouble::Damaged(_)),
+            "{length}: {located:?}"
         );
+        let text = told(&located, disk);
+        assert!(text.contains("lignum node --reindex"), "{text}");
     }
-    // Left by a crash on the very first start: nothing is lost by starting anew.
-    fs::write(&file, b"").unwrap();
-    assert_eq!(open(&disk).unwrap().label(), None);
-    fs::write(&file, &pristine).unwrap();
-    read_all(&disk, &blocks).unwrap();
 }
 
 /// Threat S4: flipped bits all over the file; what is still read is right.
@@ -282,16 +369,19 @@ fn garbage_and_truncated_files_are_errors() {
 fn flipped_bits_are_never_served() {
     let mut disk = Disk::new();
     let blocks = small(&mut disk);
-    let file = disk.file();
-    let pristine = fs::read(&file).unwrap();
-    let used = pristine.iter().rposition(|byte| *byte != 0).unwrap();
-    let mut noticed = 0;
-    // Every flip costs two syncs of the disk, so not every byte has its turn.
-    for at in (0..used).step_by((used / 200) | 1) {
-        let mut flipped = pristine.clone();
-        flipped[at] ^= 1 << (at % 8);
-        fs::write(&file, &flipped).unwrap();
-        noticed += usize::from(read_all(&disk, &blocks).is_err());
+    for file in [disk.file(), disk.flat_file()] {
+        let pristine = fs::read(&file).unwrap();
+        let used = pristine.iter().rposition(|byte| *byte != 0).unwrap();
+        let mut noticed = 0;
+        // Every flip costs some syncs of the disk, so not every byte has its turn.
+        for at in (0..used).step_by((used / 150) | 1) {
+            let mut flipped = pristine.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&file, &flipped).unwrap();
+            noticed += usize::from(read_all(&disk, &blocks).is_err());
+        }
+        assert!(noticed > 0);
+        fs::write(&file, &pristine).unwrap();
     }
-    assert!(noticed > 0);
+    read_all(&disk, &blocks).unwrap();
 }

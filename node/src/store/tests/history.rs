@@ -1,16 +1,16 @@
 //! Accounts' histories: what every store must answer, and how the one on disk makes them whole.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use chain::{
-    Address, Block, CheckedTransaction, MemoryStore, Overlay,
+    Address, Block, Overlay,
     history::parties as parties_of,
     store::{Batch, Reader, Store, TransactionPlace},
 };
 
 use super::{
-    super::RedbStore, Bench, Disk, Memory, account, child, executed, genesis, id, joined, moved,
-    parties, transactions,
+    Bench, Disk, Memory, account, child, executed, genesis, id, joined, moved, parties,
+    transactions,
 };
 
 #[test]
@@ -104,7 +104,10 @@ fn keeps_histories(bench: &mut impl Bench) {
         let away = if round == 0 { away } else { back(away) };
         let base = store.snapshot().unwrap();
         let above = Overlay::new(&base, &away);
-        assert_histories(&above, &[&genesis, &b1, &b2], &all);
+        // What was executed before and is not on the best chain, the index need not have.
+        if round == 0 {
+            assert_histories(&above, &[&genesis, &b1, &b2], &all);
+        }
         store.commit(&away).unwrap();
         store = bench.reopen(store);
         assert_histories(&store.snapshot().unwrap(), &[&genesis, &b1, &b2], &all);
@@ -156,161 +159,10 @@ fn pages_across_blocks(bench: &mut impl Bench) {
     assert_eq!(reader.history(&account(b'c'), None, 1_000).unwrap(), c);
 }
 
-/// Valid transactions of one chain, and its id.
-fn signed() -> (Vec<CheckedTransaction>, u64) {
-    let chain_id = |tx: &CheckedTransaction| {
-        (1..100_000).find(|id| CheckedTransaction::check(tx.bytes(), *id).is_ok())
-    };
-    let all = transactions();
-    let id = chain_id(&all[0]).unwrap();
-    let fits = |tx: &CheckedTransaction| CheckedTransaction::check(tx.bytes(), id).is_ok();
-    (all.into_iter().filter(fits).collect(), id)
-}
-
-/// A best chain of three blocks and one that lost, with signed transactions; what moves to it.
-fn signed_chain(all: &[CheckedTransaction]) -> ([Block; 4], Batch) {
-    let block = |parent: &Block, tag, transactions: &[CheckedTransaction]| {
-        let bytes = transactions.iter().map(|tx| tx.bytes());
-        let block = child(&parent.header, tag, &bytes.collect::<Vec<_>>());
-        let mut executed = executed(&block);
-        executed.parties = Arc::new(parties_of(transactions));
-        (block, executed)
-    };
-    let (one, first) = block(&genesis(), 1, all);
-    let (lost, second) = block(&genesis(), 2, &all[..1]);
-    let (two, third) = block(&one, 3, &[]);
-    let (three, fourth) = block(&two, 4, &all[1..]);
-    let mut batch = joined(&[&one, &lost, &two, &three]);
-    batch.append(moved(&[], &[&one, &two, &three]));
-    batch.executed = vec![first, second, third, fourth];
-    ([one, lost, two, three], batch)
-}
-
-fn change_table(
-    disk: &Disk,
-    name: &str,
-    change: impl FnOnce(&::redb::WriteTransaction, Definition),
-) {
-    let database = ::redb::Database::open(disk.file()).unwrap();
-    let transaction = database.begin_write().unwrap();
-    change(&transaction, ::redb::TableDefinition::new(name));
-    transaction.commit().unwrap();
-}
-
-type Definition<'a> = ::redb::TableDefinition<'a, &'static [u8], &'static [u8]>;
-
-/// Files of the time before, files a build was cut off in, and files that a program from that
-/// time has written to since.
-#[test]
-fn missing_histories_are_built_from_the_blocks() {
-    let (all, chain_id) = signed();
-    let ([one, lost, two, three], batch) = signed_chain(&all);
-    let mut disk = Disk::new();
-    let mut store = disk.make(&genesis());
-    store.commit(&batch).unwrap();
-    drop(store);
-    let open = || RedbStore::open(&disk.file()).unwrap();
-    let everyone: BTreeSet<_> = parties_of(&all).into_keys().collect();
-    let histories = |store: &RedbStore| {
-        let reader = store.snapshot().unwrap();
-        let history = |address: &Address| reader.history(address, None, 1_000).unwrap();
-        everyone.iter().map(history).collect::<Vec<_>>()
-    };
-    let want = histories(&open());
-    assert!(want.iter().flatten().count() >= 2 * all.len() - 1);
-    assert_eq!(open().complete_history(chain_id, || panic!("whole")), Ok(0));
-    for is_deleted in [true, false] {
-        if is_deleted {
-            change_table(&disk, "history", |transaction, table| {
-                assert!(transaction.delete_table(table).unwrap());
-            });
-        }
-        change_table(&disk, "facts", |transaction, table| {
-            let mut facts = transaction.open_table(table).unwrap();
-            facts.remove(b"history".as_slice()).unwrap();
-        });
-        let mut store = open();
-        if is_deleted {
-            assert!(histories(&store).iter().all(Vec::is_empty));
-            // What joins an incomplete table does not make it whole.
-            let mut again = moved(&[&three], &[&three]);
-            again.executed.clear();
-            store.commit(&again).unwrap();
-            store = disk_again(store, &disk);
-        }
-        // Another network's id: nothing is marked by a build that fails.
-        assert!(store.complete_history(chain_id + 1, || ()).is_err());
-        let mut started = 0;
-        let count = store.complete_history(chain_id, || started += 1).unwrap();
-        assert_eq!((count, started), (5, 1));
-        assert_eq!(histories(&store), want);
-        let mut store = disk_again(store, &disk);
-        assert_eq!(store.complete_history(chain_id, || panic!("whole")), Ok(0));
-        assert_eq!(histories(&store), want);
-        // Also the branch that lost: it may win yet.
-        let mut other = moved(&[&one, &two, &three], &[&lost]);
-        other.executed.clear();
-        store.commit(&other).unwrap();
-        let places = store.snapshot().unwrap().history(&all[0].sender(), None, 9);
-        assert_eq!(places.unwrap()[0].block, id(&lost));
-        let mut back = moved(&[&lost], &[&one, &two, &three]);
-        back.executed.clear();
-        store.commit(&back).unwrap();
-        assert_eq!(histories(&store), want);
-    }
-}
-
-fn disk_again(store: RedbStore, disk: &Disk) -> RedbStore {
-    drop(store);
-    RedbStore::open(&disk.file()).unwrap()
-}
-
-/// A program of the time before, which does not move the fact.
-#[test]
-fn what_an_older_program_wrote_is_added() {
-    let (all, chain_id) = signed();
-    let mut disk = Disk::new();
-    drop(disk.make(&genesis()));
-    let fact = b"history".as_slice();
-    let mut old = None;
-    use ::redb::ReadableTable;
-    change_table(&disk, "facts", |transaction, table| {
-        let facts = transaction.open_table(table).unwrap();
-        old = facts.get(fact).unwrap().map(|value| value.value().to_vec());
-    });
-    let (_, batch) = signed_chain(&all);
-    let mut store = disk_store(&disk);
-    let mut unindexed = batch.clone();
-    for block in &mut unindexed.executed {
-        block.parties = Arc::default();
-    }
-    store.commit(&unindexed).unwrap();
-    drop(store);
-    change_table(&disk, "facts", |transaction, table| {
-        let mut facts = transaction.open_table(table).unwrap();
-        facts.insert(fact, old.unwrap().as_slice()).unwrap();
-    });
-    let mut store = disk_store(&disk);
-    assert_eq!(store.complete_history(chain_id, || ()), Ok(5));
-    let mut memory = MemoryStore::default();
-    memory.commit(&super::first_batch(&genesis())).unwrap();
-    memory.commit(&batch).unwrap();
-    for address in parties_of(&all).keys() {
-        assert_eq!(
-            store.snapshot().unwrap().history(address, None, 100),
-            memory.snapshot().unwrap().history(address, None, 100)
-        );
-    }
-}
-
-fn disk_store(disk: &Disk) -> RedbStore {
-    RedbStore::open(&disk.file()).unwrap()
-}
-
 /// Whose transactions are: senders, payees, and contracts that are created.
 #[test]
 fn parties_are_senders_payees_and_new_contracts() {
-    let (all, _) = signed();
+    let all = transactions();
     for (index, transaction) in (0_u32..).zip(&all) {
         let parties = parties_of(&all);
         let created = transaction.sender().create(transaction.nonce());

@@ -1,9 +1,12 @@
 //! One suite for every store, and what only a store on disk can get wrong: here their blocks,
 //! batches and directories.
 
+mod checkpoints;
 mod conformance;
 mod damage;
+mod faults;
 mod history;
+mod start;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,7 +19,11 @@ use chain::{
     store::{Batch, BlockId, ExecutedBlock, Reader, Stage, Store},
 };
 
-use super::RedbStore;
+use super::{
+    RedbStore,
+    disk::Directory,
+    founding::{Founding, Located},
+};
 
 /// A block on a parent, told apart from its siblings by its tag and its transactions.
 fn child(parent: &Header, tag: u8, transactions: &[&[u8]]) -> Block {
@@ -196,22 +203,38 @@ impl Disk {
     fn file(&self) -> PathBuf {
         self.0.path().join("chain.redb")
     }
+
+    fn flat_file(&self) -> PathBuf {
+        self.0.path().join("state.redb")
+    }
+
+    /// Opens its store, or founds it.
+    fn open(&self) -> Result<RedbStore, Located> {
+        let medium = Arc::new(Directory::of(&self.file()));
+        RedbStore::open(medium, founding(), None)
+    }
+}
+
+/// What these tests' stores begin with.
+fn founding() -> Founding {
+    Founding {
+        genesis: genesis().header.hash(),
+        network: "devnet".to_owned(),
+        batch: first_batch(&genesis()),
+        allocation: ChangeSet::default(),
+    }
 }
 
 impl Bench for Disk {
     type Store = RedbStore;
 
-    fn make(&mut self, genesis: &Block) -> RedbStore {
-        let mut store = RedbStore::open(&self.file()).unwrap();
-        assert_eq!(store.label(), None);
-        let hash = genesis.header.hash();
-        store.found(hash, "devnet", &first_batch(genesis)).unwrap();
-        store
+    fn make(&mut self, _: &Block) -> RedbStore {
+        self.open().unwrap()
     }
 
     fn reopen(&mut self, store: RedbStore) -> RedbStore {
         drop(store);
-        RedbStore::open(&self.file()).unwrap()
+        self.open().unwrap()
     }
 }
 

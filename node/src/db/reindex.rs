@@ -1,0 +1,111 @@
+//! `lignum node --reindex`: the store made anew from the bodies that it has.
+//!
+//! The log is set aside under another name, and its blocks are taken like those of a stranger:
+//! checked, executed, indexed. It is removed when all were read; until then a rebuild that was
+//! cut off goes on where it was. What cannot be read is asked of peers again.
+
+use std::{fs, path::Path, sync::Arc};
+
+use chain::{BlockHash, CheckedTransaction, Node};
+use state::Evm;
+use tracing::{info, warn};
+
+use super::{
+    import::{BLOCKS_PER_COMMIT, Importer, Refused},
+    progress::Progress,
+};
+use crate::{
+    failure::{Exit, Failure},
+    store::{
+        RedbStore, Trouble,
+        directory::{chain_file, old_chain_file, state_file, sync_parent},
+        salvage::Salvage,
+    },
+};
+
+/// Sets the log aside, unless a rebuild that was cut off has done so. Its network must be this.
+pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
+    let (log, old) = (chain_file(directory), old_chain_file(directory));
+    if old.exists() || !log.exists() {
+        return Ok(());
+    }
+    let salvage = Salvage::open(&log).map_err(|trouble| unreadable(&log, &trouble))?;
+    let first = salvage
+        .page(None, 1)
+        .map_err(|trouble| unreadable(&log, &trouble))?;
+    if let Some(block) = first.blocks.first()
+        && block.header.hash() != genesis
+    {
+        let found = block.header.hash();
+        let what = format!(
+            "{} holds the network of genesis {found}, wanted {genesis}: leave --network out",
+            log.display()
+        );
+        return Err(Failure::new(Exit::WrongNetwork, what));
+    }
+    drop(salvage);
+    let state = state_file(directory);
+    if state.exists() {
+        fs::remove_file(state)?;
+    }
+    fs::rename(&log, &old)?;
+    sync_parent(&old)?;
+    Ok(())
+}
+
+/// Fills a new store with the blocks of the one that was set aside.
+pub fn fill(node: Node<Evm>, store: RedbStore, directory: &Path) -> Result<RedbStore, Failure> {
+    let old = old_chain_file(directory);
+    if !old.exists() {
+        return Ok(store);
+    }
+    let mut importer = Importer::new(node, store)?;
+    let lost = read_all(&mut importer, &old)?;
+    let head = importer.node().head();
+    info!("rebuilt up to block {} {}", head.height, head.hash);
+    if lost > 0 {
+        warn!("{lost} blocks could not be read or used; peers are asked for what is missing");
+    }
+    fs::remove_file(&old)?;
+    sync_parent(&old)?;
+    Ok(importer.into_store())
+}
+
+/// Takes all blocks of a log; gives the number of those that were of no use.
+fn read_all(importer: &mut Importer, old: &Path) -> Result<u64, Failure> {
+    let failed = |trouble: Trouble| unreadable(old, &trouble);
+    let salvage = Salvage::open(old).map_err(failed)?;
+    let total = salvage.count().map_err(failed)?;
+    let mut progress = Progress::new("reindex", total);
+    let (mut last, mut done, mut lost) = (None, 0, 0);
+    loop {
+        let page = salvage
+            .page(last.as_deref(), BLOCKS_PER_COMMIT)
+            .map_err(failed)?;
+        let taken = importer.take(page.blocks, Refused::IsPassedOver)?;
+        lost += page.lost + taken.refused;
+        done += page.seen;
+        progress.at(done);
+        last = page.last;
+        if last.is_none() {
+            break;
+        }
+    }
+    progress.end();
+    let spec = Arc::clone(importer.node().spec());
+    let check = |bytes: Vec<u8>| CheckedTransaction::check(&bytes, spec.chain_id).ok();
+    let pooled = salvage.pooled().map_err(failed)?;
+    importer.keep(pooled.into_iter().filter_map(check).collect())?;
+    Ok(lost)
+}
+
+fn unreadable(file: &Path, trouble: &Trouble) -> Failure {
+    let what = match trouble {
+        Trouble::Damaged(reason) => format!(
+            "{} cannot be read at all: {reason}. Restore it from a copy, or remove it to sync again",
+            file.display()
+        ),
+        other => other.at(file).to_string(),
+    };
+    Failure::new(Exit::Damaged, what)
+}

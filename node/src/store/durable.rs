@@ -1,0 +1,424 @@
+//! `chain`'s store on two files: the log, one durable transaction for each batch, and the flat
+//! file, which follows it in the background.
+//!
+//! Invariants: a commit is in the log as a whole before [`Store::commit`] returns, or not at all;
+//! the flat file is always that of some executed block (`flat`), so the log and it may be opened
+//! together whatever they went through; after a commit that failed nothing more is written until
+//! the store is mended.
+
+use std::{
+    fmt,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use chain::{
+    Batch, BlockId, Mended, Store, StoreError,
+    params::{CHECKPOINT_BLOCKS, CHECKPOINT_LAG},
+};
+use state::State;
+use tracing::info;
+
+use super::{
+    apply::apply,
+    disk::{Medium, Part},
+    engine::{Engine, environment},
+    flat::{ReadFlat, WriteFlat},
+    founding::{
+        Founding, Located, head_of, in_flat, in_log, open_flat, open_log, read_flat, read_log,
+    },
+    merge::{Merge, Reach, put_past},
+    recent::{Recent, RecentBlock, Way, changes_of, parent_of},
+    snapshot::{RedbSnapshot, Version},
+    tables::{ReadTables, WriteTables},
+    trouble::{Trouble, guard},
+};
+
+/// Blocks that one checkpoint undoes and redoes at most, and that memory holds at most.
+const WAY_MAX: usize = 4 * CHECKPOINT_BLOCKS;
+/// Blocks whose past is written at a time when an archive is begun.
+const PAST_BLOCKS: u64 = 256;
+
+/// The store of one data directory.
+pub struct RedbStore {
+    medium: Arc<dyn Medium>,
+    files: Option<Files>,
+    founding: Founding,
+    wanted: Option<Reach>,
+    failed: Option<StoreError>,
+}
+
+/// Both files in use, and where they stand.
+struct Files {
+    log: Engine,
+    flat: Arc<Engine>,
+    tables: Arc<ReadTables>,
+    base: Arc<ReadFlat>,
+    checkpoint: BlockId,
+    recent: Arc<Recent>,
+    job: Option<JoinHandle<Result<(), Trouble>>>,
+    reach: Reach,
+}
+
+impl RedbStore {
+    /// Opens a store, or founds it where there is none, and brings its flat file near the head.
+    /// The network's name is that of the store, if there is one; so is the reach, unless another
+    /// one is wanted.
+    pub fn open(
+        medium: Arc<dyn Medium>,
+        mut founding: Founding,
+        wanted: Option<Reach>,
+    ) -> Result<Self, Located> {
+        let files = Files::open(&*medium, &mut founding, wanted)?;
+        Ok(Self {
+            medium,
+            files: Some(files),
+            founding,
+            wanted,
+            failed: None,
+        })
+    }
+
+    /// The network's name, as the store was founded with it.
+    pub fn network(&self) -> &str {
+        &self.founding.network
+    }
+
+    /// The checkpoint's block, and the state after it as the flat file has it.
+    pub fn state(&self) -> Result<(BlockId, State), StoreError> {
+        let files = self.files()?;
+        let state = guard(|| files.base.state());
+        let state = state.map_err(|trouble| self.told(&in_flat(trouble)))?;
+        Ok((files.checkpoint, state))
+    }
+
+    /// Makes a checkpoint at a block of the best chain, and waits for it.
+    #[cfg(test)]
+    pub fn checkpoint_below(&mut self, blocks: usize) -> Result<(), Located> {
+        let files = self.files.as_mut().expect("open");
+        files.take_checkpoint(0)?;
+        files.follow(&Batch::default())?;
+        files.begin_checkpoint(blocks);
+        files.take_checkpoint(0)?;
+        files.follow(&Batch::default())
+    }
+
+    /// The store's words for trouble.
+    fn told(&self, located: &Located) -> StoreError {
+        located.1.at(&self.medium.path(located.0))
+    }
+
+    fn files(&self) -> Result<&Files, StoreError> {
+        let closed = || StoreError("the store is closed".into());
+        let failed = || self.failed.clone().unwrap_or_else(closed);
+        self.files.as_ref().ok_or_else(failed)
+    }
+}
+
+impl fmt::Debug for RedbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("RedbStore");
+        shown.field("medium", &self.medium).finish_non_exhaustive()
+    }
+}
+
+impl Store for RedbStore {
+    type Snapshot = RedbSnapshot;
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let files = self.files.as_mut().expect("open unless it failed");
+        files.commit(batch).map_err(|located| {
+            let error = self.told(&located);
+            self.failed = Some(error.clone());
+            error
+        })
+    }
+
+    fn mend(&mut self) -> Mended {
+        let told = |store: &Self, located: Located| {
+            let error = store.told(&located);
+            match located.1 {
+                Trouble::Environment(_) => Mended::NotYet(error),
+                _ => Mended::Never(error),
+            }
+        };
+        if let Some(located) = self.files.as_ref().and_then(Files::lasting) {
+            return told(self, located);
+        }
+        if let Err(error) = self.medium.probe() {
+            return told(self, in_log(environment(error)));
+        }
+        // Both are closed before they are opened again: the engine locks its file.
+        self.files = None;
+        match Files::open(&*self.medium, &mut self.founding, self.wanted) {
+            Ok(files) => {
+                (self.files, self.failed) = (Some(files), None);
+                Mended::Ready
+            }
+            Err(located) => told(self, located),
+        }
+    }
+
+    fn snapshot(&self) -> Result<RedbSnapshot, StoreError> {
+        let files = self.files()?;
+        Ok(RedbSnapshot(Arc::new(Version {
+            tables: Arc::clone(&files.tables),
+            flat: Arc::clone(&files.base),
+            recent: Arc::clone(&files.recent),
+            reach: files.reach,
+            log_path: self.medium.path(Part::Log),
+            flat_path: self.medium.path(Part::Flat),
+        })))
+    }
+}
+
+impl Files {
+    fn open(
+        medium: &dyn Medium,
+        founding: &mut Founding,
+        wanted: Option<Reach>,
+    ) -> Result<Self, Located> {
+        let log = open_log(medium, founding).map_err(in_log)?;
+        let tables = Arc::new(read_log(&log).map_err(in_log)?);
+        let flat = Arc::new(open_flat(medium, founding, &tables)?);
+        let base = Arc::new(read_flat(&flat).map_err(in_flat)?);
+        let checkpoint = guard(|| base.checkpoint()).map_err(in_flat)?;
+        let mut files = Self {
+            log,
+            flat,
+            tables,
+            base,
+            checkpoint,
+            recent: Arc::new(Recent::at(checkpoint)),
+            job: None,
+            reach: Reach::Window,
+        };
+        files.set_reach(wanted).map_err(in_flat)?;
+        files.follow(&Batch::default())?;
+        Ok(files)
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), Located> {
+        let write = |transaction: &_| apply(&mut WriteTables::write(transaction)?, batch);
+        self.log.write(write).map_err(in_log)?;
+        self.tables = Arc::new(read_log(&self.log).map_err(in_log)?);
+        self.take_checkpoint(WAY_MAX)?;
+        self.follow(batch)?;
+        self.start_checkpoint();
+        Ok(())
+    }
+
+    /// Brings the index in memory from wherever it stands to the head.
+    fn follow(&mut self, batch: &Batch) -> Result<(), Located> {
+        let head = guard(|| head_of(&self.tables)).map_err(in_log)?;
+        loop {
+            if let Some(recent) = guard(|| self.near(batch, head)).map_err(in_log)? {
+                self.recent = Arc::new(recent);
+                return Ok(());
+            }
+            self.take_checkpoint(0)?;
+            self.step_towards(head)?;
+        }
+    }
+
+    /// The way to the head, if memory may hold it.
+    fn near(&self, batch: &Batch, head: BlockId) -> Result<Option<Recent>, Trouble> {
+        let mut new = Vec::new();
+        let mut at = head;
+        let kept = loop {
+            if let Some(place) = self.recent.position(&at) {
+                break Some(place + 1);
+            }
+            if at == self.recent.ancestor {
+                break Some(0);
+            }
+            if at.height <= self.recent.ancestor.height || new.len() > WAY_MAX {
+                break None;
+            }
+            new.push(at);
+            at = parent_of(&self.tables, &at)?;
+        };
+        let mut recent = (*self.recent).clone();
+        match kept {
+            Some(kept) => {
+                recent.blocks.truncate(kept);
+                new.reverse();
+            }
+            None => {
+                let way = Way::between(&self.tables, self.checkpoint, head)?;
+                recent = Recent {
+                    undone: way.down,
+                    ancestor: way.ancestor,
+                    blocks: Vec::new(),
+                };
+                new = way.up;
+            }
+        }
+        if recent.len() + new.len() > WAY_MAX {
+            return Ok(None);
+        }
+        for id in new {
+            let known = self.recent.position(&id).map(|at| &self.recent.blocks[at]);
+            let block = match known {
+                Some(block) => Arc::clone(block),
+                None => Arc::new(RecentBlock::find(&self.tables, batch, id)?),
+            };
+            recent.blocks.push(block);
+        }
+        Ok(Some(recent))
+    }
+
+    /// One checkpoint on the way to a head that is far away.
+    fn step_towards(&mut self, head: BlockId) -> Result<(), Located> {
+        let merge = guard(|| {
+            let way = Way::between(&self.tables, self.checkpoint, head)?;
+            if way.len() > WAY_MAX {
+                let (at, to) = (self.checkpoint.height, head.height);
+                info!("the state of block {at} is brought up to block {to}");
+            }
+            let undone: Vec<_> = way.down.iter().take(WAY_MAX).copied().collect();
+            let up = way.up.iter().take(WAY_MAX - undone.len());
+            let find = |id: &BlockId| {
+                RecentBlock::find(&self.tables, &Batch::default(), *id).map(Arc::new)
+            };
+            let redone = up.map(find).collect::<Result<Vec<_>, _>>()?;
+            let target = match (redone.last(), undone.last()) {
+                (Some(block), _) => block.id,
+                (None, Some(last)) => parent_of(&self.tables, last)?,
+                (None, None) => head,
+            };
+            Ok(Merge {
+                undone,
+                redone,
+                target,
+                reach: self.reach,
+            })
+        });
+        let merge = merge.map_err(in_log)?;
+        merge.run(&self.flat, &self.tables).map_err(in_flat)?;
+        self.base = Arc::new(read_flat(&self.flat).map_err(in_flat)?);
+        self.checkpoint = merge.target;
+        self.recent = Arc::new(Recent::at(self.checkpoint));
+        Ok(())
+    }
+
+    /// Takes over a checkpoint that is done; waits for it where memory holds more blocks than
+    /// `waiting`.
+    fn take_checkpoint(&mut self, waiting: usize) -> Result<(), Located> {
+        let is_due = self.recent.len() >= waiting;
+        let Some(job) = self.job.take_if(|job| job.is_finished() || is_due) else {
+            return Ok(());
+        };
+        let done = job
+            .join()
+            .unwrap_or_else(|_| Err(Trouble::Damaged("the checkpoint's thread gave up".into())));
+        done.map_err(in_flat)?;
+        self.base = Arc::new(read_flat(&self.flat).map_err(in_flat)?);
+        self.checkpoint = guard(|| self.base.checkpoint()).map_err(in_flat)?;
+        let mut recent = Recent::at(self.checkpoint);
+        // Where the head has left its branch meanwhile, the way is looked for anew.
+        if let Some(place) = self.recent.position(&self.checkpoint) {
+            recent.blocks = self.recent.blocks[place + 1..].to_vec();
+        }
+        self.recent = Arc::new(recent);
+        Ok(())
+    }
+
+    /// Starts a checkpoint in the background, if there is enough for one.
+    fn start_checkpoint(&mut self) {
+        let due = self.recent.blocks.len() >= CHECKPOINT_BLOCKS + CHECKPOINT_LAG;
+        if self.job.is_none() && due {
+            self.begin_checkpoint(CHECKPOINT_LAG);
+        }
+    }
+
+    /// Starts a checkpoint of all blocks but so many at the head.
+    fn begin_checkpoint(&mut self, lag: usize) {
+        let recent = &self.recent;
+        let count = recent.blocks.len().saturating_sub(lag);
+        let redone = recent.blocks[..count].to_vec();
+        let merge = Merge {
+            undone: recent.undone.clone(),
+            target: redone.last().map_or(recent.ancestor, |block| block.id),
+            redone,
+            reach: self.reach,
+        };
+        let (flat, log) = (Arc::clone(&self.flat), Arc::clone(&self.tables));
+        self.job = Some(thread::spawn(move || merge.run(&flat, &log)));
+    }
+
+    /// Trouble that opening the files again would not end.
+    fn lasting(&self) -> Option<Located> {
+        let of = |part, engine: &Engine| match engine.health() {
+            Err(trouble @ Trouble::Unsynced(_)) => Some(Located(part, trouble)),
+            _ => None,
+        };
+        of(Part::Log, &self.log).or_else(|| of(Part::Flat, &self.flat))
+    }
+
+    /// Begins an archive where one is wanted and is not whole, or gives it up.
+    fn set_reach(&mut self, wanted: Option<Reach>) -> Result<(), Trouble> {
+        let found = match guard(|| self.base.archive())? {
+            Some(_) => Reach::Archive,
+            None => Reach::Window,
+        };
+        self.reach = wanted.unwrap_or(found);
+        match (found, self.reach) {
+            (Reach::Archive, Reach::Archive) | (Reach::Window, Reach::Window) => return Ok(()),
+            (Reach::Archive, Reach::Window) => self.flat.write(|transaction| {
+                let mut tables = WriteFlat::write(transaction)?;
+                tables.set_archive(None)
+            })?,
+            (Reach::Window, Reach::Archive) => self.begin_archive()?,
+        }
+        self.base = Arc::new(read_flat(&self.flat)?);
+        Ok(())
+    }
+
+    /// Writes what was before each block of the checkpoint's chain; the last part says that it is
+    /// whole, so that one that was interrupted is begun again.
+    fn begin_archive(&self) -> Result<(), Trouble> {
+        let target = self.checkpoint.height;
+        info!("the archive of {target} blocks is made from their change sets");
+        self.flat
+            .write(|transaction| WriteFlat::forget_past(transaction))?;
+        let mut at = self.checkpoint;
+        loop {
+            let mut blocks = Vec::new();
+            while at.height > 0 && blocks.len() < usize::try_from(PAST_BLOCKS).unwrap_or(1) {
+                blocks.push((at.height, guard(|| changes_of(&self.tables, &at))?));
+                at = guard(|| parent_of(&self.tables, &at))?;
+            }
+            self.flat.write(|transaction| {
+                let mut tables = WriteFlat::write(transaction)?;
+                put_past(
+                    &mut tables,
+                    blocks.iter().map(|(height, set)| (*height, set)),
+                )?;
+                if at.height == 0 {
+                    tables.set_archive(Some(0))
+                } else {
+                    Ok(())
+                }
+            })?;
+            if at.height == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Files {
+    /// A checkpoint under way is finished: it holds the file open.
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            let _ = job.join();
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A checkpoint: the flat file goes from one block to another, in one transaction.
+//!
+//! What several blocks changed is merged first, so that each account and slot is written once,
+//! and in the order of the keys. Blocks that left the best chain are undone by their old values.
+//! Run by a thread of its own while the log goes on; by the opening thread where the checkpoint
+//! is far behind.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chain::{
+    Account, BlockId, ChangeSet,
+    execution::{AccountChange, SlotChange},
+    store::TransactionPlace,
+};
+
+use super::{
+    engine::Engine,
+    flat::{SlotKey, WriteFlat, encode_account, past_account_key, past_slot_key},
+    history::put_row,
+    recent::{RecentBlock, changes_of},
+    tables::ReadTables,
+    trouble::{Trouble, guard},
+};
+
+/// How far back the state can be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// As far as the window of recent blocks.
+    #[default]
+    Window,
+    /// To any block: checkpoints also keep what was before each change.
+    Archive,
+}
+
+/// The way that a checkpoint goes.
+#[derive(Debug)]
+pub struct Merge {
+    /// Blocks to undo, downwards.
+    pub undone: Vec<BlockId>,
+    /// Blocks to redo, upwards.
+    pub redone: Vec<Arc<RecentBlock>>,
+    /// Where it ends.
+    pub target: BlockId,
+    /// Whether the past is kept.
+    pub reach: Reach,
+}
+
+/// What all of its blocks change together.
+#[derive(Default)]
+struct Sum {
+    accounts: BTreeMap<[u8; 20], Option<Account>>,
+    slots: BTreeMap<SlotKey, [u8; 32]>,
+    /// By hash: the change set that has the code, and where in it.
+    codes: BTreeMap<[u8; 32], (Arc<ChangeSet>, usize)>,
+}
+
+impl Sum {
+    fn undo(&mut self, changes: &ChangeSet) {
+        for change in &changes.accounts {
+            self.accounts.insert(change.address, change.old.clone());
+        }
+        for change in &changes.slots {
+            self.slots.insert((change.address, change.slot), change.old);
+        }
+    }
+
+    fn redo(&mut self, changes: &Arc<ChangeSet>) {
+        for change in &changes.accounts {
+            self.accounts.insert(change.address, change.new.clone());
+        }
+        for change in &changes.slots {
+            self.slots.insert((change.address, change.slot), change.new);
+        }
+        for (at, code) in changes.codes.iter().enumerate() {
+            self.codes.insert(code.hash, (Arc::clone(changes), at));
+        }
+    }
+}
+
+impl Merge {
+    /// Carries it out; durable as a whole when this returns.
+    pub fn run(&self, flat: &Engine, log: &ReadTables) -> Result<(), Trouble> {
+        let mut sum = Sum::default();
+        let mut undone = Vec::new();
+        for id in &self.undone {
+            let changes = guard(|| changes_of(log, id))?;
+            sum.undo(&changes);
+            undone.push((id.height, changes));
+        }
+        for block in &self.redone {
+            sum.redo(&block.changes);
+        }
+        flat.write(|transaction| {
+            let mut tables = WriteFlat::write(transaction)?;
+            put_sum(&mut tables, &sum)?;
+            self.put_index(&mut tables)?;
+            if self.reach == Reach::Archive {
+                self.put_past(&mut tables, &undone)?;
+            }
+            tables.set_checkpoint(&self.target)
+        })
+    }
+
+    fn put_index(&self, tables: &mut WriteFlat<'_>) -> Result<(), Trouble> {
+        let mut places = BTreeMap::new();
+        let mut rows = Vec::new();
+        for block in &self.redone {
+            for (hash, index) in &block.places {
+                let place = TransactionPlace {
+                    block: block.id,
+                    index: *index,
+                };
+                places.insert(*hash, place);
+            }
+            let parties = block.parties.iter();
+            rows.extend(parties.map(|(address, indices)| (address, block.id, indices)));
+        }
+        for (hash, place) in &places {
+            tables.set_place(hash, place)?;
+        }
+        rows.sort_unstable();
+        for (address, id, indices) in rows {
+            put_row(&mut tables.history, address, &id, indices)?;
+        }
+        Ok(())
+    }
+
+    fn put_past(
+        &self,
+        tables: &mut WriteFlat<'_>,
+        undone: &[(u64, ChangeSet)],
+    ) -> Result<(), Trouble> {
+        for (height, changes) in undone {
+            for change in &changes.accounts {
+                let key = past_account_key(&change.address, *height);
+                tables.past_accounts.remove(&key)?;
+            }
+            for change in &changes.slots {
+                let key = past_slot_key(&change.address, &change.slot, *height);
+                tables.past_slots.remove(&key)?;
+            }
+        }
+        let redone = self.redone.iter();
+        put_past(
+            tables,
+            redone.map(|block| (block.id.height, &*block.changes)),
+        )
+    }
+}
+
+/// What accounts and slots were before these blocks.
+pub fn put_past<'a>(
+    tables: &mut WriteFlat<'_>,
+    blocks: impl Iterator<Item = (u64, &'a ChangeSet)>,
+) -> Result<(), Trouble> {
+    let (mut accounts, mut slots) = (Vec::new(), Vec::new());
+    for (height, changes) in blocks {
+        let key = |change: &AccountChange| past_account_key(&change.address, height);
+        accounts.extend(
+            changes
+                .accounts
+                .iter()
+                .map(|change| (key(change), &change.old)),
+        );
+        let key = |change: &SlotChange| past_slot_key(&change.address, &change.slot, height);
+        slots.extend(
+            changes
+                .slots
+                .iter()
+                .map(|change| (key(change), &change.old)),
+        );
+    }
+    accounts.sort_unstable_by_key(|(key, _)| *key);
+    for (key, old) in accounts {
+        let old = old.as_ref().map(encode_account);
+        tables.past_accounts.put(&key, &old.unwrap_or_default())?;
+    }
+    slots.sort_unstable_by_key(|(key, _)| *key);
+    for (key, old) in slots {
+        tables.past_slots.put(&key, old)?;
+    }
+    Ok(())
+}
+
+/// The first state: what the chain spec allocates.
+pub fn put_allocation(tables: &mut WriteFlat<'_>, allocation: &ChangeSet) -> Result<(), Trouble> {
+    let mut sum = Sum::default();
+    sum.redo(&Arc::new(allocation.clone()));
+    put_sum(tables, &sum)
+}
+
+fn put_sum(tables: &mut WriteFlat<'_>, sum: &Sum) -> Result<(), Trouble> {
+    for (address, account) in &sum.accounts {
+        tables.set_account(address, account.as_ref())?;
+    }
+    for (key, value) in &sum.slots {
+        tables.set_slot(key, value)?;
+    }
+    for (hash, (changes, at)) in &sum.codes {
+        tables.codes.put(hash, &changes.codes[*at].bytes)?;
+    }
+    Ok(())
+}

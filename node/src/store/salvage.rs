@@ -1,0 +1,102 @@
+//! What can still be read of a log, of this format or the one before: its blocks and the pool's
+//! journal. Values that are damaged are passed over and counted.
+//!
+//! Called to rebuild a store; nothing that comes from here is taken on trust.
+
+use std::path::Path;
+
+use chain::{Block, Body, store::Stage};
+use redb::ReadOnlyTable;
+
+use super::{
+    disk::{Directory, Part},
+    engine::Engine,
+    named::{Bytes, Named},
+    tables::{decode_record, id_of},
+    trouble::{Trouble, engine, guard},
+};
+
+/// An old log.
+pub struct Salvage {
+    headers: Named<ReadOnlyTable<Bytes, Bytes>>,
+    bodies: Named<ReadOnlyTable<Bytes, Bytes>>,
+    pool: Named<ReadOnlyTable<Bytes, Bytes>>,
+    /// Keeps the file open; the tables would outlive it otherwise.
+    _file: Engine,
+}
+
+/// Some blocks of it.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Those that have bodies, parents before children.
+    pub blocks: Vec<Block>,
+    /// Where to go on; none at the end.
+    pub last: Option<Vec<u8>>,
+    /// Headers that were looked at.
+    pub seen: u64,
+    /// Of these, the ones that are damaged, or whose bodies are.
+    pub lost: u64,
+}
+
+impl Salvage {
+    /// Opens a log.
+    pub fn open(path: &Path) -> Result<Self, Trouble> {
+        let file = Engine::open_any(&Directory::of(path), Part::Log)?;
+        let read = file.read()?;
+        guard(|| {
+            let open = |name| {
+                Named::open(name, |definition| {
+                    read.open_table(definition).map_err(engine)
+                })
+            };
+            let (headers, bodies) = (open("headers")?, open("bodies")?);
+            Ok(Self {
+                headers,
+                bodies,
+                pool: open("pool")?,
+                _file: file,
+            })
+        })
+    }
+
+    /// Number of headers.
+    pub fn count(&self) -> Result<u64, Trouble> {
+        guard(|| self.headers.count())
+    }
+
+    /// The blocks after a place, `count` headers at a time.
+    pub fn page(&self, after: Option<&[u8]>, count: usize) -> Result<Page, Trouble> {
+        let keys = guard(|| self.headers.keys_after(after, count))?;
+        let mut page = Page::default();
+        for key in &keys {
+            page.seen += 1;
+            match guard(|| self.block(key)) {
+                Ok(block) => page.blocks.extend(block),
+                Err(_) => page.lost += 1,
+            }
+        }
+        page.last = keys.into_iter().last();
+        Ok(page)
+    }
+
+    /// The pool's journal, as far as it can be read.
+    pub fn pooled(&self) -> Result<Vec<Vec<u8>>, Trouble> {
+        let keys = guard(|| self.pool.keys_after(None, usize::MAX))?;
+        let values = keys.iter().map(|key| guard(|| self.pool.get(key)));
+        Ok(values.filter_map(Result::ok).flatten().collect())
+    }
+
+    fn block(&self, key: &[u8]) -> Result<Option<Block>, Trouble> {
+        let damaged = |reason: &str| self.headers.damaged(key, reason);
+        let id = id_of(key.try_into().map_err(|_| damaged("wrong key"))?);
+        let missing = || damaged("it is missing");
+        let record = self.headers.get(key)?.ok_or_else(missing)?;
+        let (header, stage) = decode_record(&record, &id).map_err(|error| damaged(&error))?;
+        if !matches!(stage, Stage::Body | Stage::Executed) {
+            return Ok(None);
+        }
+        let body = self.bodies.get(key)?.ok_or_else(missing)?;
+        let body = Body::decode(&body).map_err(|error| damaged(&error.to_string()))?;
+        Ok(Some(Block { header, body }))
+    }
+}

@@ -1,0 +1,105 @@
+//! How many entries of the indexes belong to the best chain: what `db check` counts on both sides,
+//! so that an entry which should not be there is found too.
+
+use chain::{BlockId, ChangeSet, StoreError, history::Parties};
+
+use super::{
+    flat::{Placed, ReadFlat},
+    history::split_row_key,
+    merge::Reach,
+    snapshot::RedbSnapshot,
+    trouble::Trouble,
+};
+
+/// Entries of blocks of the best chain up to the flat file's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    rows: u64,
+    places: u64,
+    past: u64,
+}
+
+impl Sums {
+    /// Adds what a block of the best chain must have given.
+    pub fn add(
+        &mut self,
+        reader: &RedbSnapshot,
+        height: u64,
+        (transactions, parties): (usize, &Parties),
+        changes: &ChangeSet,
+    ) {
+        if height > reader.merged().height {
+            return;
+        }
+        self.places += as_u64(transactions);
+        self.rows += as_u64(parties.len());
+        if reader.reach() == Reach::Archive {
+            self.past += as_u64(changes.accounts.len() + changes.slots.len());
+        }
+    }
+}
+
+impl RedbSnapshot {
+    /// The last block of the best chain that the flat file has.
+    pub fn merged(&self) -> BlockId {
+        self.0.recent.ancestor
+    }
+
+    /// How far back the state can be asked for.
+    pub fn reach(&self) -> Reach {
+        self.0.reach
+    }
+
+    /// Counts the entries.
+    pub fn sums(&self) -> Result<Sums, StoreError> {
+        let (mut rows, mut places) = (Vec::new(), Vec::new());
+        let merged = self.merged().height;
+        let mut past = 0;
+        self.read_flat(|flat| {
+            read_rows(flat, &mut rows)?;
+            flat.transactions.for_each(|_, value| {
+                places.push(Placed::read(value)?);
+                Ok(())
+            })?;
+            past = count_past(flat, merged)?;
+            Ok(())
+        })?;
+        let mut sums = Sums {
+            past,
+            ..Sums::default()
+        };
+        for id in rows.iter().filter(|id| id.height <= merged) {
+            let canonical = chain::Reader::canonical(self, id.height)?;
+            sums.rows += u64::from(canonical == Some(id.hash));
+        }
+        for placed in places.iter().filter(|placed| placed.height <= merged) {
+            let canonical = chain::Reader::canonical(self, placed.height)?;
+            sums.places += u64::from(placed.on(canonical).is_some());
+        }
+        Ok(sums)
+    }
+}
+
+fn read_rows(flat: &ReadFlat, rows: &mut Vec<BlockId>) -> Result<(), Trouble> {
+    flat.history.for_each(|key, _| {
+        let (_, id) = split_row_key(key).ok_or("wrong key")?;
+        rows.push(id);
+        Ok(())
+    })
+}
+
+fn count_past(flat: &ReadFlat, merged: u64) -> Result<u64, Trouble> {
+    let mut count = 0;
+    for table in [&flat.past_accounts, &flat.past_slots] {
+        table.for_each(|key, _| {
+            let height = key.last_chunk().ok_or("wrong key")?;
+            count += u64::from(u64::from_be_bytes(*height) <= merged);
+            Ok(())
+        })?;
+    }
+    Ok(count)
+}
+
+fn as_u64(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

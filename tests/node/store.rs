@@ -1,0 +1,279 @@
+//! The store through the command line: check, export, import, rebuild, and directories that are
+//! damaged, old or cut off.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use chain::hash::sha256;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde_json::json;
+use wallet::sign::{Transfer, sign_transfer};
+
+use crate::harness::{Node, World, assert_absent, assert_fails, lignum, post, stdout};
+
+/// Enough for a checkpoint.
+const BLOCKS: u64 = 90;
+
+/// A network with easy blocks.
+fn world() -> World {
+    let world = World::new();
+    world.write_spec("network.json", &json!({ "genesis_bits": "0x207fffff" }));
+    world
+}
+
+/// A directory with a chain that has transactions and a checkpoint; its head.
+fn mined(world: &World) -> (PathBuf, String) {
+    let command = world.node("node");
+    let node = command
+        .with(&["--mine", "--beneficiary", "dev:9", "--archive"])
+        .start();
+    for nonce in 0..20 {
+        pay(&node, nonce);
+    }
+    node.wait_for("blocks", |node| node.height() >= BLOCKS);
+    node.wait_for("the transactions", |node| {
+        node.get("/v1/pool")["count"].as_u64().unwrap_or(0) == 0
+    });
+    assert_eq!(node.stop(), Some(0));
+    let node = world.node("node").start();
+    let head = node.get("/v1/status")["head"]["hash"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(node.stop(), Some(0));
+    (world.path("node"), head)
+}
+
+fn pay(node: &Node, nonce: u64) {
+    let transfer = Transfer {
+        chain_id: 1337,
+        nonce,
+        to: wallet::dev_key(u32::try_from(nonce).unwrap() + 1).address(),
+        value: 1,
+        gas_limit: 21_000,
+        max_fee: 4_000_000_000,
+        tip: 1_000_000_000,
+        input: Vec::new(),
+    };
+    let raw = sign_transfer(&wallet::dev_key(0), &transfer);
+    let raw: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (status, taken) = post(&node.http(), "/v1/transactions", "text/plain", &raw);
+    assert_eq!(status, 202, "{taken}");
+}
+
+fn db(directory: &Path, arguments: &[&str]) -> Output {
+    let place = directory.to_str().unwrap();
+    lignum(&[&["db", "--datadir", place], arguments].concat())
+}
+
+fn assert_whole(directory: &Path) {
+    let checked = db(directory, &["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    assert!(
+        stdout(&checked).contains("the store is whole"),
+        "{checked:?}"
+    );
+}
+
+#[test]
+fn a_chain_goes_through_a_file() {
+    let world = world();
+    let (directory, head) = mined(&world);
+    assert_whole(&directory);
+    let file = world.path("blocks");
+    let place = file.to_str().unwrap();
+    let exported = db(&directory, &["export", place]);
+    assert!(stdout(&exported).contains(&head), "{exported:?}");
+    let spec = world.spec();
+    let spec = spec.to_str().unwrap();
+    let other = world.path("other");
+    // Half of it, the rest, and all of it again.
+    let bytes = fs::read(&file).unwrap();
+    let half = world.path("half");
+    fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
+    let cut = db(
+        &other,
+        &["import", half.to_str().unwrap(), "--network", spec],
+    );
+    assert_fails(&cut, 1, &["it is cut off", "goes on where it was"]);
+    let rest = db(&other, &["import", place]);
+    assert!(stdout(&rest).contains(&head), "{rest:?}");
+    assert!(!stdout(&rest).starts_with("0 blocks"), "{rest:?}");
+    assert!(!stdout(&rest).contains(" 0 were there"), "{rest:?}");
+    let again = db(&other, &["import", place]);
+    assert!(stdout(&again).starts_with("0 blocks imported"), "{again:?}");
+    assert_whole(&other);
+    // A network of another name, and a block that does not stand where it stands.
+    let regtest = world.path("regtest");
+    let foreign = db(&regtest, &["import", place, "--network", "regtest"]);
+    assert_fails(&foreign, 7, &["--network"]);
+}
+
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// Changes a table behind the store's back, with good checksums.
+fn tamper(file: &Path, table: &'static str, change: impl Fn(&[u8], &[u8]) -> Option<Vec<u8>>) {
+    let database = Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut open = transaction.open_table(Table::new(table)).unwrap();
+        let item = open.iter().unwrap().last().unwrap().unwrap();
+        let (key, value) = (item.0.value().to_vec(), item.1.value()[8..].to_vec());
+        drop(item);
+        match change(&key, &value) {
+            None => drop(open.remove(key.as_slice()).unwrap()),
+            Some(value) => {
+                let sum = sha256(&[table.as_bytes(), &[0], &key, &value].concat());
+                let sealed = [&sum[..8], &value].concat();
+                open.insert(key.as_slice(), sealed.as_slice()).unwrap();
+            }
+        }
+    }
+    transaction.commit().unwrap();
+}
+
+/// Every oracle of the check, each with the fault that it finds.
+#[test]
+fn a_check_finds_what_no_checksum_shows() {
+    let world = world();
+    let (directory, _) = mined(&world);
+    let flip = |_: &[u8], value: &[u8]| {
+        let mut value = value.to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        Some(value)
+    };
+    let log: [(&str, &str); 3] = [
+        ("bodies", "is damaged"),
+        ("changes", "change set"),
+        ("receipts", "receipts"),
+    ];
+    for (table, told) in log {
+        let file = directory.join("chain.redb");
+        let pristine = fs::read(&file).unwrap();
+        // The head's own change set is applied by the start, so that of an earlier block is taken.
+        tamper_earlier(&file, table);
+        assert_fails(&db(&directory, &["check"]), 6, &[told]);
+        fs::write(&file, pristine).unwrap();
+    }
+    let file = directory.join("state.redb");
+    let pristine = fs::read(&file).unwrap();
+    tamper(&file, "accounts", flip);
+    assert_fails(&db(&directory, &["check"]), 6, &["root"]);
+    fs::write(&file, &pristine).unwrap();
+    for table in ["transactions", "history", "past_accounts"] {
+        tamper(&file, table, |_, _| None);
+        assert_fails(&db(&directory, &["check"]), 6, &["--reindex"]);
+        fs::write(&file, &pristine).unwrap();
+    }
+    assert_whole(&directory);
+}
+
+/// Changes the value of a block that the checkpoint has.
+fn tamper_earlier(file: &Path, table: &'static str) {
+    let database = Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut open = transaction.open_table(Table::new(table)).unwrap();
+        let items = open.iter().unwrap().map(Result::unwrap);
+        let with_content = |value: &[u8]| value.len() > 40;
+        let found = items.map(|item| (item.0.value().to_vec(), item.1.value()[8..].to_vec()));
+        let (key, mut value) = found
+            .skip(1)
+            .find(|(_, value)| with_content(value))
+            .unwrap();
+        // In an address, a sum of gas, or a length.
+        value[14] ^= 1;
+        let sum = sha256(&[table.as_bytes(), &[0], &key, &value].concat());
+        let sealed = [&sum[..8], &value].concat();
+        open.insert(key.as_slice(), sealed.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+fn head_of(world: &World, arguments: &[&str]) -> String {
+    let node = world.node("node").with(arguments).start();
+    let head = node.get("/v1/status")["head"]["hash"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(node.stop(), Some(0));
+    head
+}
+
+fn refuses(directory: &Path, words: &[&str]) {
+    let place = directory.to_str().unwrap();
+    let ports = ["--port", "0", "--http.port", "0"];
+    let output = lignum(&[&["node", "--datadir", place], &ports[..]].concat());
+    assert_fails(&output, 6, words);
+}
+
+/// Threats S7 and X5: a directory of an older program, one whose rebuild was cut off, an empty
+/// file, and files that are gone.
+#[test]
+fn a_store_is_rebuilt_from_its_blocks() {
+    let world = world();
+    let (directory, head) = mined(&world);
+    let log = directory.join("chain.redb");
+    let old = directory.join("chain.old.redb");
+    // What follows from the log is made again in silence.
+    fs::remove_file(directory.join("state.redb")).unwrap();
+    assert_eq!(head_of(&world, &[]), head);
+    // Version 1 had no table of parties, and another one of histories.
+    make_old(&log);
+    refuses(
+        &directory,
+        &["format version 1", "lignum node --reindex --datadir"],
+    );
+    assert_eq!(head_of(&world, &["--reindex"]), head);
+    assert_absent(&old);
+    assert_whole(&directory);
+    fs::rename(&log, &old).unwrap();
+    fs::remove_file(directory.join("state.redb")).unwrap();
+    refuses(&directory, &["was cut off", "lignum node --reindex"]);
+    assert_eq!(head_of(&world, &["--reindex"]), head);
+    assert_whole(&directory);
+    // One body is lost: what stands on it is, too, and peers have it.
+    tamper_unsealed(&log, "bodies");
+    let kept = head_of(&world, &["--reindex"]);
+    assert_ne!(kept, head);
+    assert_whole(&directory);
+    fs::write(&log, b"").unwrap();
+    refuses(&directory, &["no byte left", "remove it to sync again"]);
+    assert_eq!(
+        fs::metadata(&log).unwrap().len(),
+        0,
+        "nothing was founded anew"
+    );
+}
+
+fn make_old(file: &Path) {
+    let database = Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta = TableDefinition::<&str, &[u8]>::new("meta");
+    let version = 1_u32.to_le_bytes();
+    let mut open = transaction.open_table(meta).unwrap();
+    open.insert("format", version.as_slice()).unwrap();
+    drop(open);
+    assert!(transaction.delete_table(Table::new("parties")).unwrap());
+    transaction.open_table(Table::new("history")).unwrap();
+    transaction.commit().unwrap();
+}
+
+fn tamper_unsealed(file: &Path, table: &'static str) {
+    let database = Database::open(file).unwrap();
+    let read = database.begin_read().unwrap();
+    let key = {
+        let open = read.open_table(Table::new(table)).unwrap();
+        let item = open.iter().unwrap().nth(50).unwrap().unwrap();
+        item.0.value().to_vec()
+    };
+    drop(read);
+    let transaction = database.begin_write().unwrap();
+    let mut open = transaction.open_table(Table::new(table)).unwrap();
+    open.insert(key.as_slice(), b"damaged".as_slice()).unwrap();
+    drop(open);
+    transaction.commit().unwrap();
+}
