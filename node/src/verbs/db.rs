@@ -68,8 +68,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn open(args: &Args, directory: &Path) -> Result<Opened, Failure> {
     let miners = DevnetMiners {
         nodes: 1,
-        threads: 1,
-        throttle_percent: 100,
+        each: miner::Config {
+            threads: 1,
+            throttle_percent: 100,
+            kernel: None,
+        },
     };
     let is_made = directory.join("genesis.json").exists();
     let network = match args.network.as_deref() {
