@@ -11,6 +11,7 @@ pub mod events;
 pub mod faucet;
 pub mod fees;
 mod host;
+pub mod ledger;
 mod limits;
 pub mod mining;
 pub mod network;
@@ -96,6 +97,8 @@ pub struct ApiState {
     pub operator: operator::Operator,
     /// What to pay, as it was a moment ago.
     pub fees: Arc<fees::Fees>,
+    /// What was burnt, and whom the state knows.
+    pub ledger: Arc<ledger::Ledger>,
     /// Who gives money away; on dev networks alone.
     pub faucet: Option<Arc<faucet::Faucet>>,
     /// Where miners' questions go.

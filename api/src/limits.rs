@@ -70,3 +70,16 @@ pub const MINING_REQUESTS_MAX: usize = 8;
 pub const TEMPLATE_WAIT_SECS_MAX: u64 = 25;
 /// Time for a submitted block to become the head.
 pub const HEAD_CHANGE_TIME_OUT: Duration = Duration::from_secs(5);
+/// Accounts that one request may name: wallets have tens, and each costs a few microseconds.
+pub const BATCH_MAX: usize = 100;
+/// Blocks that one request adds to the ledger, a header each: about half a second's reading.
+pub const LEDGER_BLOCKS_MAX: usize = 50_000;
+/// Changed accounts that one request adds to the ledger, besides: about half a second's reading.
+pub const LEDGER_CHANGES_MAX: usize = 500_000;
+/// Accounts of the ledger, at about 30 bytes each. Beyond them there is no list of the top ones.
+pub const LEDGER_ACCOUNTS_MAX: usize = 4_000_000;
+/// Accounts of the list of the top ones.
+pub const TOP_MAX: usize = 1_000;
+/// Accounts for which the list of the top ones rests a millisecond after it was made: it takes
+/// about a tenth of that to make, so that no more than a tenth of a core goes into it.
+pub const TOP_ACCOUNTS_PER_MS: usize = 100;

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use chain::{BlockId, U256};
+use chain::{BlockId, StoreError, U256};
+
+use crate::View;
+
+/// Blocks below the head whose times and work give the network's hash rate.
+const RATE_WINDOW: u64 = 60;
 
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,4 +45,22 @@ pub struct SyncInfo {
     pub best_header: BlockId,
     /// Bodies asked of peers and not here yet.
     pub bodies_under_way: usize,
+}
+
+/// Hashes a second of the whole network, from the last blocks; none where no time lies between
+/// them. The genesis block is no one's work.
+pub fn hash_rate(view: &View) -> Result<Option<U256>, StoreError> {
+    let head = &view.head_header;
+    let from = view.head.height.saturating_sub(RATE_WINDOW).max(1);
+    let first = match view.reader.canonical(from)? {
+        Some(hash) => view.reader.header(&hash)?,
+        None => None,
+    };
+    let Some(first) = first else { return Ok(None) };
+    let work = head
+        .extension
+        .chain_work
+        .saturating_sub(first.extension.chain_work);
+    let seconds = head.pow.time.saturating_sub(first.pow.time);
+    Ok((seconds > 0).then(|| work / U256::from(seconds)))
 }

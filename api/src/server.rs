@@ -37,7 +37,8 @@ use crate::{
     rest::{
         accounts, blocks, desk, dev,
         events::{self, Stopped},
-        faucet, fees, forest, history, mining, operations, peers, pool, status, transactions,
+        faucet, fees, forest, history, mining, network, operations, peers, pool, search, status, supply,
+        transactions,
     },
     socket::Socket,
 };
@@ -58,6 +59,9 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/blocks", get(blocks::list))
         .route("/v1/blocks/{id}", get(blocks::one))
+        .route("/v1/blocks/{id}/header", get(blocks::header))
+        .route("/v1/blocks/{id}/status", get(blocks::standing))
+        .route("/v1/blocks/{id}/transactions", get(blocks::transactions))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/{hash}", get(transactions::one))
         .route(
@@ -67,6 +71,8 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/pool", get(pool::summary))
         .route("/v1/pool/transactions", get(pool::list))
         .route("/v1/fees", get(fees::estimates))
+        .route("/v1/accounts", get(accounts::several))
+        .route("/v1/accounts/top", get(accounts::top))
         .route("/v1/accounts/{address}", get(accounts::one))
         .route("/v1/accounts/{address}/transactions", get(history::list))
         .route("/v1/mining/template", get(desk::template))
@@ -77,6 +83,9 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .route("/v1/dev/reorg", post(dev::reorg))
         .route("/v1/forest", get(forest::tips))
         .route("/v1/forest/{tip}", get(forest::blocks))
+        .route("/v1/network", get(network::network))
+        .route("/v1/supply", get(supply::supply))
+        .route("/v1/search", get(search::search))
         .route("/v1/peers", get(peers::list))
         .route("/v1/events", get(events::stream))
         .route("/mining", post(mining::call))

@@ -6,6 +6,7 @@ mod fees;
 mod forest;
 mod history;
 mod listener;
+mod nouns;
 mod pool;
 mod submissions;
 
@@ -145,6 +146,7 @@ impl Server {
                 orders: mpsc::channel(1).0,
             },
             fees: Arc::new(Fees::default()),
+            ledger: Arc::default(),
             faucet,
             mining: mpsc::channel(1).0,
         };

@@ -1,17 +1,175 @@
-//! `/v1/accounts/{address}`: what an account has on the chain, and waiting in the pool.
+//! `/v1/accounts`: what accounts have on the chain, and waiting in the pool.
 
-use axum::{Json, extract::State};
+use std::sync::Arc;
 
-use super::{Segment, address, read};
-use crate::{ApiState, error::Problem, view::AccountJson};
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use chain::{Account, Address, BlockId, params::STATE_WINDOW};
+use serde::Deserialize;
 
-/// One account at the head. An account nobody has used is one with nothing.
+use super::{Segment, address, blocks::find, limit, query, read};
+use crate::{
+    ApiState, View,
+    error::Problem,
+    ledger::Top,
+    limits::{BATCH_MAX, TOP_MAX},
+    view::{AccountJson, AccountsJson, HeadJson, TopAccountJson, TopAccountsJson},
+};
+
+/// When an account is looked at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Height, hash or `head`; the head without it.
+    at: Option<String>,
+}
+
+/// Which accounts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// Up to 100 addresses with commas between them.
+    address: String,
+}
+
+/// A page of the accounts with most.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Accounts to pass over.
+    cursor: Option<usize>,
+    /// Accounts on the page.
+    limit: Option<u64>,
+}
+
+/// One account at the head, or as it was after one of the last blocks of the best chain.
+///
+/// An account nobody has used is one with nothing.
 pub async fn one(
     State(state): State<ApiState>,
     Segment(text): Segment,
+    when: Result<Query<When>, QueryRejection>,
 ) -> Result<Json<AccountJson>, Problem> {
+    let when = query(when)?;
     let address = address::parse(&text)?;
-    read(&state, move |view| Ok(AccountJson::new(&view, address)))
-        .await
-        .map(Json)
+    read(&state, move |view| {
+        let Some(name) = when.at.filter(|name| name != "head") else {
+            return Ok(AccountJson::new(&view, address));
+        };
+        let at = best_block(&view, &name)?;
+        let account = past(&view, &address, at.height)?;
+        Ok(AccountJson::past(&view, address, account, &at))
+    })
+    .await
+    .map(Json)
+}
+
+/// Several accounts at one head.
+pub async fn several(
+    State(state): State<ApiState>,
+    batch: Result<Query<Batch>, QueryRejection>,
+) -> Result<Json<AccountsJson>, Problem> {
+    let batch = query(batch)?.address;
+    let count = batch.split(',').count();
+    if count > BATCH_MAX {
+        let detail = format!("wanted at most {BATCH_MAX} addresses, got {count}");
+        return Err(Problem::bad_request("too_many_addresses", detail));
+    }
+    let addresses: Vec<Address> = batch
+        .split(',')
+        .map(address::parse)
+        .collect::<Result<_, _>>()?;
+    read(&state, move |view| {
+        let accounts = addresses.into_iter();
+        Ok(AccountsJson {
+            accounts: accounts
+                .map(|address| AccountJson::new(&view, address))
+                .collect(),
+            head: HeadJson::new(&view),
+        })
+    })
+    .await
+    .map(Json)
+}
+
+/// The accounts with most, up to a thousand.
+///
+/// The first request after a start reads the changes of each block; a long chain takes several
+/// requests, which are answered with 503 until the last. Where accounts are many the list is made
+/// anew only now and then: it names the head that it was read at.
+pub async fn top(
+    State(state): State<ApiState>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<TopAccountsJson>, Problem> {
+    let page = query(page)?;
+    let max = u64::try_from(TOP_MAX).unwrap_or(u64::MAX);
+    let limit = limit(page.limit, max)?;
+    let (ledger, now) = (Arc::clone(&state.ledger), (state.clock)());
+    read(&state, move |view| {
+        let top = ledger.top(&view, now)?;
+        Ok(page_of(&top, page.cursor.unwrap_or(0), limit))
+    })
+    .await
+    .map(Json)
+}
+
+fn page_of(top: &Top, first: usize, limit: usize) -> TopAccountsJson {
+    let ranked = (1..).zip(&top.accounts).skip(first).take(limit);
+    let accounts: Vec<_> = ranked
+        .map(|(rank, (balance, address))| TopAccountJson::new(rank, address, *balance))
+        .collect();
+    let next = first.saturating_add(accounts.len());
+    TopAccountsJson {
+        next_cursor: (next < top.accounts.len() && !accounts.is_empty()).then_some(next),
+        accounts,
+        count: top.count,
+        time: top.time,
+        head: HeadJson::of(top.head),
+    }
+}
+
+/// The best chain's block of that name.
+fn best_block(view: &View, name: &str) -> Result<BlockId, Problem> {
+    let missing = || {
+        let shown: String = name.chars().take(80).collect();
+        Problem::not_found(format!("there is no block {shown:?} on the best chain"))
+    };
+    let hash = find(view, name)?.ok_or_else(missing)?;
+    let header = view.reader.header(&hash)?.ok_or_else(missing)?;
+    let height = header.extension.height;
+    if view.reader.canonical(height)? != Some(hash) {
+        return Err(missing());
+    }
+    Ok(BlockId { height, hash })
+}
+
+/// An account after the best chain's block at a height: what the first later block that changed it
+/// has found, and the head's if none did. Reads no more change sets than the window has blocks.
+fn past(view: &View, address: &Address, height: u64) -> Result<Account, Problem> {
+    let oldest = view.head.height.saturating_sub(STATE_WINDOW);
+    if height < oldest {
+        let detail = format!(
+            "states are kept of the last {STATE_WINDOW} blocks: wanted block {oldest} or a later \
+             one, got {height}"
+        );
+        let problem = Problem::new(StatusCode::GONE, "state_not_kept", detail);
+        return Err(problem.with(&oldest, &height));
+    }
+    for later in height + 1..=view.head.height {
+        let hash = view.reader.canonical(later)?;
+        let changes = hash.map(|hash| view.reader.changes(&hash)).transpose()?;
+        let Some(changes) = changes.flatten() else {
+            continue;
+        };
+        let found = changes
+            .accounts
+            .binary_search_by_key(&address.0.0, |change| change.address);
+        if let Ok(index) = found {
+            return Ok(changes.accounts[index].old.clone().unwrap_or_default());
+        }
+    }
+    Ok(view.state.account(address).unwrap_or_default())
 }

@@ -3,18 +3,20 @@
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::Response,
 };
-use chain::BlockHash;
+use chain::{BlockHash, Header, Stage};
 use serde::Deserialize;
 
-use super::{Segment, limit, query, read};
+use super::{Lifetime, Segment, cached, limit, query, read};
 use crate::{
     ApiState, View,
     error::Problem,
     limits::{PAGE_MAX, PAGE_TRANSACTIONS_MAX},
-    view::{BlockJson, BlocksJson, HeadJson},
+    view::{
+        BlockJson, BlockStatusJson, BlockTransactionsJson, BlocksJson, HeadJson, HeaderAnswerJson,
+    },
 };
 
 /// A page of blocks.
@@ -24,6 +26,16 @@ pub struct Page {
     /// Height of the first block; the head without it.
     cursor: Option<u64>,
     /// Blocks on the page.
+    limit: Option<u64>,
+}
+
+/// A page of a block's transactions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transactions {
+    /// Index of the first transaction; 0 without it.
+    cursor: Option<u32>,
+    /// Transactions on the page.
     limit: Option<u64>,
 }
 
@@ -74,27 +86,99 @@ pub async fn one(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (block, tag) = read(&state, move |view| {
-        let shown: String = id.chars().take(80).collect();
-        let missing = || Problem::not_found(format!("there is no block {shown:?}"));
-        let hash = find(&view, &id)?.ok_or_else(missing)?;
-        let block = BlockJson::read(&view, hash)?.ok_or_else(missing)?;
-        let tag = format!("\"{hash}-{}-{}\"", view.head.hash, block.stage());
+        let hash = known(&view, &id)?.0;
+        let block = BlockJson::read(&view, hash)?.ok_or_else(|| missing(&id))?;
+        let tag = format!("{hash}-{}-{}", view.head.hash, block.stage());
         Ok((block, tag))
     })
     .await?;
-    let known = headers.get(header::IF_NONE_MATCH);
-    let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let caching = [
-        (header::ETAG, tag),
-        (header::CACHE_CONTROL, "no-cache".to_owned()),
-    ];
-    if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
-    }
-    Ok((caching, Json(block)).into_response())
+    Ok(cached(&headers, &tag, Lifetime::UntilAsked, Json(block)))
 }
 
-fn find(view: &View, id: &str) -> Result<Option<BlockHash>, Problem> {
+/// A block's header, in fields and in bytes.
+///
+/// Nothing in it ever changes, so that the answer to a hash may be kept for ever; it names no head.
+pub async fn header(
+    State(state): State<ApiState>,
+    Segment(id): Segment,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let lifetime = lifetime_of_name(&id);
+    let (answer, hash) = read(&state, move |view| {
+        let (hash, header) = known(&view, &id)?;
+        Ok((HeaderAnswerJson::new(hash, &header), hash))
+    })
+    .await?;
+    Ok(cached(&headers, &hash.to_string(), lifetime, Json(answer)))
+}
+
+/// A block's transactions in order, with what they did once it is executed.
+///
+/// Of an executed block that is named by its hash the answer may be kept for ever; it names no head.
+pub async fn transactions(
+    State(state): State<ApiState>,
+    Segment(id): Segment,
+    page: Result<Query<Transactions>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let page = query(page)?;
+    let limit = limit(page.limit, PAGE_MAX)?;
+    let first = page.cursor.unwrap_or(0);
+    let named = lifetime_of_name(&id);
+    let (answer, stage) = read(&state, move |view| {
+        let (hash, header) = known(&view, &id)?;
+        let stage = view.reader.stage(&hash)?.unwrap_or(Stage::Header);
+        let answer = BlockTransactionsJson::read(&view, hash, &header, (first, limit))?;
+        let answer = answer.ok_or_else(|| {
+            let detail = format!("the body of block {hash} is not here yet; try again later");
+            Problem::not_found(detail)
+        })?;
+        Ok((answer, stage))
+    })
+    .await?;
+    let lifetime = match stage {
+        Stage::Executed => named,
+        _ => Lifetime::UntilAsked,
+    };
+    let tag = format!("{}-{first}-{limit}-{}", answer.block(), stage as u8);
+    Ok(cached(&headers, &tag, lifetime, Json(answer)))
+}
+
+/// Whether a block is on the best chain, how deep, and how far it has come.
+pub async fn standing(
+    State(state): State<ApiState>,
+    Segment(id): Segment,
+) -> Result<Json<BlockStatusJson>, Problem> {
+    read(&state, move |view| {
+        let (hash, header) = known(&view, &id)?;
+        Ok(BlockStatusJson::read(&view, hash, &header)?)
+    })
+    .await
+    .map(Json)
+}
+
+/// What is named by its hash stays the same thing.
+fn lifetime_of_name(id: &str) -> Lifetime {
+    if id.parse::<u64>().is_err() && id != "head" {
+        return Lifetime::ForEver;
+    }
+    Lifetime::UntilAsked
+}
+
+/// The block of that name and its header.
+fn known(view: &View, id: &str) -> Result<(BlockHash, std::sync::Arc<Header>), Problem> {
+    let hash = find(view, id)?.ok_or_else(|| missing(id))?;
+    let header = view.reader.header(&hash)?.ok_or_else(|| missing(id))?;
+    Ok((hash, header))
+}
+
+fn missing(id: &str) -> Problem {
+    let shown: String = id.chars().take(80).collect();
+    Problem::not_found(format!("there is no block {shown:?}"))
+}
+
+/// The hash that a name stands for: itself, a height on the best chain, or `head`.
+pub(super) fn find(view: &View, id: &str) -> Result<Option<BlockHash>, Problem> {
     if id == "head" {
         return Ok(Some(view.head.hash));
     }

@@ -4,6 +4,7 @@ pub mod accounts;
 mod address;
 pub mod blocks;
 pub mod desk;
+mod caching;
 pub mod dev;
 pub mod events;
 pub mod faucet;
@@ -11,10 +12,13 @@ pub mod fees;
 pub mod forest;
 pub mod history;
 pub mod mining;
+pub mod network;
 pub mod operations;
 pub mod peers;
 pub mod pool;
+pub mod search;
 pub mod status;
+pub mod supply;
 pub mod transactions;
 
 use std::sync::Arc;
@@ -25,6 +29,8 @@ use axum::{
 };
 use chain::TxHash;
 use serde::de::DeserializeOwned;
+
+use caching::{Lifetime, cached};
 
 use crate::{ApiState, View, error::Problem, limits::PAGE_DEFAULT};
 

@@ -1,9 +1,9 @@
 //! Accounts, on the chain and in the pool.
 
-use chain::{Address, U256, pool::Class};
+use chain::{Account, Address, BlockId, U256, pool::Class};
 use serde::Serialize;
 
-use super::{HeadJson, display_lgn, hex, pool::class_name};
+use super::{BlockIdJson, HeadJson, display_lgn, hex, pool::class_name};
 use crate::View;
 
 /// An account on the chain and in the pool.
@@ -12,7 +12,58 @@ pub struct AccountJson {
     address: String,
     head: HeadJson,
     chain: AccountInChainJson,
-    pool: AccountInPoolJson,
+    /// Absent where a block of the past was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<AccountInPoolJson>,
+    /// The block of the past that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<BlockIdJson>,
+}
+
+/// Several accounts at one head.
+#[derive(Debug, Serialize)]
+pub struct AccountsJson {
+    /// In the order asked for.
+    pub accounts: Vec<AccountJson>,
+    /// The head.
+    pub head: HeadJson,
+}
+
+/// A page of the accounts with most.
+#[derive(Debug, Serialize)]
+pub struct TopAccountsJson {
+    /// By falling balance, then by address.
+    pub accounts: Vec<TopAccountJson>,
+    /// Accounts passed over by the next page; absent after the last.
+    pub next_cursor: Option<usize>,
+    /// Accounts that exist.
+    pub count: u64,
+    /// Unix seconds of the head that this was read at.
+    pub time: u32,
+    /// The head that this was read at. Where accounts are many it may be some blocks old.
+    pub head: HeadJson,
+}
+
+/// One of the accounts with most.
+#[derive(Debug, Serialize)]
+pub struct TopAccountJson {
+    /// From 1.
+    rank: usize,
+    address: String,
+    balance: String,
+    display: String,
+}
+
+impl TopAccountJson {
+    /// An account of that rank.
+    pub fn new(rank: usize, address: &Address, balance: u128) -> Self {
+        Self {
+            rank,
+            address: address.to_string(),
+            balance: balance.to_string(),
+            display: display_lgn(U256::from(balance)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -52,13 +103,31 @@ impl AccountJson {
         Self {
             address: address.to_string(),
             head: HeadJson::new(view),
-            chain: AccountInChainJson {
-                nonce: account.nonce,
-                balance: account.balance.to_string(),
-                display: display_lgn(U256::from(account.balance)),
-                code_hash: account.code_hash.map(|hash| hex(&hash)),
-            },
-            pool: AccountInPoolJson::new(view, &address, account.nonce),
+            pool: Some(AccountInPoolJson::new(view, &address, account.nonce)),
+            chain: account.into(),
+            at: None,
+        }
+    }
+
+    /// An account as it was after a block below the head.
+    pub fn past(view: &View, address: Address, account: Account, at: &BlockId) -> Self {
+        Self {
+            address: address.to_string(),
+            head: HeadJson::new(view),
+            chain: account.into(),
+            pool: None,
+            at: Some(at.into()),
+        }
+    }
+}
+
+impl From<Account> for AccountInChainJson {
+    fn from(account: Account) -> Self {
+        Self {
+            nonce: account.nonce,
+            balance: account.balance.to_string(),
+            display: display_lgn(U256::from(account.balance)),
+            code_hash: account.code_hash.map(|hash| hex(&hash)),
         }
     }
 }

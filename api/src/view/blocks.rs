@@ -17,9 +17,9 @@ pub struct BlocksJson {
     pub head: HeadJson,
 }
 
-/// A block of any branch.
+/// The fields of a block's header.
 #[derive(Debug, Serialize)]
-pub struct BlockJson {
+pub(super) struct HeaderJson {
     hash: String,
     height: u64,
     parent: String,
@@ -42,6 +42,13 @@ pub struct BlockJson {
     body_bytes: u32,
     extra_data: String,
     extra_nonce: String,
+}
+
+/// A block of any branch.
+#[derive(Debug, Serialize)]
+pub struct BlockJson {
+    #[serde(flatten)]
+    header: HeaderJson,
     /// Hashes in order; absent while the body is not here.
     transactions: Option<Vec<String>>,
     /// header, body, executed or invalid.
@@ -66,15 +73,16 @@ impl BlockJson {
                 .collect()
         });
         let height = header.extension.height;
-        let in_best_chain = view.reader.canonical(height)? == Some(hash);
+        let (in_best_chain, confirmations) = depth(view, hash, height)?;
         let stage = stage_name(view.reader.stage(&hash)?.unwrap_or(Stage::Header));
-        let confirmations = if in_best_chain {
-            confirmations(view, height)
-        } else {
-            0
-        };
-        let rest = (transactions, stage, in_best_chain, confirmations);
-        Ok(Some(Self::new(view, hash, &header, rest)))
+        Ok(Some(Self {
+            header: HeaderJson::new(hash, &header),
+            transactions,
+            stage,
+            in_best_chain,
+            confirmations,
+            head: HeadJson::new(view),
+        }))
     }
 
     /// How far the block has come.
@@ -86,15 +94,11 @@ impl BlockJson {
     pub fn transactions_named(&self) -> usize {
         self.transactions.as_ref().map_or(0, Vec::len)
     }
+}
 
-    fn new(
-        view: &View,
-        hash: BlockHash,
-        header: &Header,
-        rest: (Option<Vec<String>>, &'static str, bool, u64),
-    ) -> Self {
+impl HeaderJson {
+    pub(super) fn new(hash: BlockHash, header: &Header) -> Self {
         let (pow, extension) = (&header.pow, &header.extension);
-        let (transactions, stage, in_best_chain, confirmations) = rest;
         Self {
             hash: hash.to_string(),
             height: extension.height,
@@ -118,11 +122,19 @@ impl BlockJson {
             body_bytes: extension.body_bytes,
             extra_data: hex(&extension.extra_data),
             extra_nonce: hex(&extension.extra_nonce),
-            transactions,
-            stage,
-            in_best_chain,
-            confirmations,
-            head: HeadJson::new(view),
         }
     }
+}
+
+/// Whether a block is on the best chain, and how many blocks from it to the head there are.
+pub(super) fn depth(view: &View, hash: BlockHash, height: u64) -> Result<(bool, u64), StoreError> {
+    let is_on = view.reader.canonical(height)? == Some(hash);
+    Ok((
+        is_on,
+        if is_on {
+            confirmations(view, height)
+        } else {
+            0
+        },
+    ))
 }

@@ -55,7 +55,7 @@ impl MinedBlock {
         bodies + logs.map(|log| 148 + log.data.len()).sum::<usize>()
     }
 
-    /// One of its transactions. A receipt's own gas is the difference of two cumulative ones.
+    /// One of its transactions.
     pub(super) fn mined(&self, view: &View, index: u32) -> Result<Mined<'_>, StoreError> {
         let missing = || StoreError(format!("no transaction {index} in block {}", self.id.hash));
         let at = usize::try_from(index).map_err(|_| missing())?;
@@ -65,13 +65,27 @@ impl MinedBlock {
             StoreError(format!("transaction {hash} is damaged: {error}"))
         };
         let transaction = CheckedTransaction::check(bytes, view.spec.chain_id).map_err(damaged)?;
-        let receipt = self.receipts.get(at).ok_or_else(missing)?;
-        let before = at.checked_sub(1).and_then(|at| self.receipts.get(at));
+        Mined::new(&self.header, &self.receipts, at, transaction)
+    }
+}
+
+impl<'a> Mined<'a> {
+    /// A block's transaction with what it did. A receipt's own gas is the difference of two
+    /// cumulative ones.
+    pub(super) fn new(
+        header: &Header,
+        receipts: &'a [Receipt],
+        at: usize,
+        transaction: CheckedTransaction,
+    ) -> Result<Self, StoreError> {
+        let missing = || StoreError(format!("no receipt of transaction {}", transaction.hash()));
+        let receipt = receipts.get(at).ok_or_else(missing)?;
+        let before = at.checked_sub(1).and_then(|at| receipts.get(at));
         let gas_before = before.map_or(0, |before| before.cumulative_gas);
         let gas_used = receipt.cumulative_gas.saturating_sub(gas_before);
-        let base_fee = self.header.extension.base_fee;
+        let base_fee = header.extension.base_fee;
         let price = u128::from(base_fee) + transaction.effective_tip(base_fee).unwrap_or(0);
-        Ok(Mined {
+        Ok(Self {
             transaction,
             receipt,
             gas_used,

@@ -3,22 +3,27 @@
 //! Amounts are decimal strings in wei, hashes and bytes 0x-hex, numbers below 2^53 JSON numbers.
 
 mod accounts;
+mod block_parts;
 mod blocks;
 mod events;
 mod fees;
 mod forest;
 mod history;
 mod mined;
+mod network;
 mod peers;
 mod pool;
+mod search;
 mod standing;
 mod status;
+mod supply;
 mod transactions;
 
 use chain::{BlockId, Stage, U256};
 use serde::Serialize;
 
-pub use accounts::AccountJson;
+pub use accounts::{AccountJson, AccountsJson, TopAccountJson, TopAccountsJson};
+pub use block_parts::{BlockStatusJson, BlockTransactionsJson, HeaderAnswerJson};
 pub use blocks::{BlockJson, BlocksJson};
 pub use events::{
     BlockEventJson, BlockIdJson, ForkEventJson, GapEventJson, HeadEventJson, PeerEventJson,
@@ -28,10 +33,13 @@ pub use fees::FeesJson;
 pub use forest::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson};
 pub use history::HistoryJson;
 pub use mined::MinedBlock;
+pub use network::NetworkJson;
 pub use peers::PeersJson;
 pub use pool::{PoolJson, PoolPageJson, PooledJson};
+pub use search::{FoundJson, SearchJson};
 pub use standing::StandingJson;
 pub use status::StatusJson;
+pub use supply::SupplyJson;
 pub use transactions::TransactionJson;
 
 use crate::View;

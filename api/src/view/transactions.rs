@@ -20,7 +20,7 @@ struct InclusionJson {
 
 /// What a mined transaction did.
 #[derive(Debug, Serialize)]
-struct OutcomeJson {
+pub(super) struct OutcomeJson {
     success: bool,
     gas_used: u64,
     effective_gas_price: String,
@@ -127,7 +127,7 @@ impl TransactionJson {
 }
 
 impl OutcomeJson {
-    fn new(mined: &Mined<'_>) -> Self {
+    pub(super) fn new(mined: &Mined<'_>) -> Self {
         let logs = mined.receipt.logs.iter().map(|log| LogJson {
             address: Address::from(log.address).to_string(),
             topics: log.topics.iter().map(|topic| hex(topic)).collect(),

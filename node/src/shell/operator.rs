@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::operator::{Command, Made, Order, Outcome, Refusal};
+use api::{
+    network::hash_rate,
+    operator::{Command, Made, Order, Outcome, Refusal},
+};
 use chain::{Bits, BlockId, CheckedBlock, StoreError, U256, rules};
 use miner::Miner;
 use tokio::{
@@ -34,8 +37,6 @@ pub const ORDERS_MAX: usize = 16;
 const ORDER_TIME_MAX: Duration = Duration::from_secs(600);
 /// How often it is looked whether an order is still wanted.
 const POLL: Duration = Duration::from_millis(50);
-/// Blocks below the head whose times and work give the network's hash rate.
-const RATE_WINDOW: u64 = 60;
 /// Blocks of a rival branch beyond twice the depth asked for: the others mine on meanwhile.
 const CHASE_BLOCKS_MAX: u64 = 1_000;
 /// Time for the core to take a branch and move its head.
@@ -297,7 +298,7 @@ fn made(
         new_head: after.api.head,
         depth: left(before, after)?,
         bits: (next_bits(before), next_bits(after)),
-        hash_rate: hash_rate(before)?,
+        hash_rate: hash_rate(&before.api)?,
         stopped,
     })
 }
@@ -318,22 +319,4 @@ fn next_bits(view: &View) -> Bits {
     let child = rules::child(&view.api.spec, numbers, skip, numbers.time);
     // Without a child the chain's work is at its end.
     child.map_or(numbers.bits, |child| child.pow.bits)
-}
-
-/// Hashes a second of the whole network, from the last blocks; none where no time lies between
-/// them. The genesis block is no one's work.
-fn hash_rate(view: &View) -> Result<Option<U256>, StoreError> {
-    let head = &view.api.head_header;
-    let from = view.api.head.height.saturating_sub(RATE_WINDOW).max(1);
-    let first = match view.reader().canonical(from)? {
-        Some(hash) => view.reader().header(&hash)?,
-        None => None,
-    };
-    let Some(first) = first else { return Ok(None) };
-    let work = head
-        .extension
-        .chain_work
-        .saturating_sub(first.extension.chain_work);
-    let seconds = head.pow.time.saturating_sub(first.pow.time);
-    Ok((seconds > 0).then(|| work / U256::from(seconds)))
 }

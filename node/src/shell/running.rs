@@ -377,6 +377,7 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
         operator: doors.operator,
         mining: doors.outside.questions,
         fees: Arc::new(Fees::default()),
+        ledger: Arc::default(),
         faucet: dev.then(faucet),
     };
     let forward = forward(waiting, wiring.inbox.clone());

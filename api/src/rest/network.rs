@@ -1,0 +1,13 @@
+//! `/v1/network`: which network this is and how it does.
+
+use axum::{Json, extract::State};
+
+use super::read;
+use crate::{ApiState, error::Problem, view::NetworkJson};
+
+/// The network's parameters, its difficulty and its hash rate.
+pub async fn network(State(state): State<ApiState>) -> Result<Json<NetworkJson>, Problem> {
+    read(&state, |view| Ok(NetworkJson::read(&view)?))
+        .await
+        .map(Json)
+}

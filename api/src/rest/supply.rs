@@ -1,0 +1,38 @@
+//! `/v1/supply`: how much money there is.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+
+use super::read;
+use crate::{ApiState, error::Problem, ledger::Unready, view::SupplyJson};
+
+/// How much was allocated, paid as rewards and burnt, and what is left.
+///
+/// The first request after a start reads a header of each block; a long chain takes several
+/// requests, which are answered with 503 until the last.
+pub async fn supply(State(state): State<ApiState>) -> Result<Json<SupplyJson>, Problem> {
+    let ledger = Arc::clone(&state.ledger);
+    read(&state, move |view| {
+        let totals = ledger.totals(&view)?;
+        Ok(SupplyJson::new(&view, &totals))
+    })
+    .await
+    .map(Json)
+}
+
+impl From<Unready> for Problem {
+    fn from(unready: Unready) -> Self {
+        let wait = |detail: String| Self::new(StatusCode::SERVICE_UNAVAILABLE, "indexing", detail);
+        match unready {
+            Unready::Busy => wait("another request reads the chain for this; try again".into()),
+            Unready::Behind(height, of) => {
+                wait(format!("read up to block {height} of {of}; try again"))
+            }
+            Unready::TooMany => Self::not_found(
+                "this network has more accounts than the list of the top ones is made for",
+            ),
+            Unready::Store(error) => error.into(),
+        }
+    }
+}
