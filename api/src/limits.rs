@@ -20,6 +20,8 @@ pub const WRITE_TIME_OUT: Duration = Duration::from_secs(30);
 pub const STOP_TIME_OUT: Duration = Duration::from_secs(5);
 /// Transaction hashes after which a page of blocks ends: full blocks have thousands each.
 pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
+/// Bytes of an answer from which it is compressed: below it fits a packet anyhow.
+pub const COMPRESS_BYTES_MIN: u64 = 1_400;
 /// Items on a page.
 pub const PAGE_MAX: u64 = 1_000;
 /// Items on a page where the client names no number.

@@ -26,13 +26,21 @@ use tokio::{
     task::JoinSet,
 };
 
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{NotForContentType, SizeAbove},
+    },
+};
+
 use crate::{
     ApiState,
     error::Problem,
     host,
     limits::{
-        BODY_BYTES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEAD_BYTES_MAX, HEAD_TIME_OUT,
-        STOP_TIME_OUT, WRITE_TIME_OUT,
+        BODY_BYTES_MAX, COMPRESS_BYTES_MIN, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS,
+        HEAD_BYTES_MAX, HEAD_TIME_OUT, STOP_TIME_OUT, WRITE_TIME_OUT,
     },
     rest::{
         accounts, blocks, desk, dev,
@@ -94,9 +102,19 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(compression())
         .layer(middleware::from_fn_with_state(state.clone(), host::check))
         .layer(Extension(Stopped(stopped)))
         .with_state(state)
+}
+
+/// The fastest level: it shortens JSON to about a fifth at a few milliseconds a megabyte. Events
+/// leave one by one and are not held back for it.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let large = SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE);
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(large)
 }
 
 /// Serves until `shutdown` is done; then open connections finish their present answer.

@@ -53,6 +53,21 @@ impl Listener {
         (status, Self { stream, text })
     }
 
+    /// The head of the answer to a request with this line in its head.
+    pub fn ask_with(server: &Server, line: &str) -> String {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        let patience = Some(Duration::from_secs(20));
+        stream.set_read_timeout(patience).unwrap();
+        let request = format!("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{line}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = String::new();
+        let mut stream = BufReader::new(stream);
+        while !head.ends_with("\r\n\r\n") {
+            stream.read_line(&mut head).unwrap();
+        }
+        head
+    }
+
     /// A stream that has begun: its first frame is here.
     pub fn open(server: &Server, query: &str, after: &str) -> Self {
         let (status, mut listener) = Self::ask(server, query, after.as_bytes());

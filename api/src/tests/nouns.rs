@@ -348,3 +348,26 @@ fn a_search_finds_heights_hashes_and_addresses() {
     }
     server.refuses("GET", "/v1/search", "", 400, "bad_query");
 }
+
+/// Whoever asks for it gets large answers compressed, and events as they come.
+#[test]
+fn large_answers_are_compressed_where_wanted() {
+    let (server, ..) = serve(20);
+    let ask = |path: &str, line: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{line}\r\n");
+        server.raw(request.as_bytes()).1
+    };
+    let wanted = "Accept-Encoding: gzip\r\n";
+    let (plain, small) = (ask("/v1/blocks", ""), ask("/v1/blocks", wanted));
+    assert!(small.contains("content-encoding: gzip"), "{small}");
+    assert!(
+        small.to_lowercase().contains("vary: accept-encoding"),
+        "{small}"
+    );
+    assert!(!plain.contains("content-encoding"), "{plain}");
+    assert!(small.len() < plain.len());
+    assert!(!ask("/v1/supply", wanted).contains("content-encoding"));
+    let stream = super::listener::Listener::ask_with(&server, wanted);
+    assert!(!stream.contains("content-encoding"), "{stream}");
+}
