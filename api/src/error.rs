@@ -7,19 +7,25 @@ use axum::{
 };
 use chain::{PoolError, StoreError, pool::Departure, transaction::TransactionError};
 use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 
 /// A problem, `application/problem+json`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Problem(Box<Fields>);
 
-#[derive(Clone, Debug, Serialize)]
-struct Fields {
+/// What a problem tells.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Fields {
+    /// Always about:blank: `code` says more.
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
     status: u16,
+    /// One sentence for people.
     detail: String,
+    /// For programs; it stays the same.
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     want: Option<String>,
@@ -27,6 +33,27 @@ struct Fields {
     got: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+}
+
+/// The refusals that any path may answer with.
+#[derive(IntoResponses)]
+#[allow(
+    dead_code,
+    reason = "it describes answers that Problem gives, and is never made"
+)]
+pub enum Refused {
+    /// A part of the request cannot be read
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Fields),
+    /// Host or Origin are not allowed
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Fields),
+    /// The node failed
+    #[response(status = 500, content_type = "application/problem+json")]
+    Failed(Fields),
+    /// Not now; ask again
+    #[response(status = 503, content_type = "application/problem+json")]
+    Busy(Fields),
 }
 
 impl Problem {

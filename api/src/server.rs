@@ -9,11 +9,7 @@ use std::{
 };
 
 use axum::{
-    Extension, Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
-    middleware,
-    routing::{any, get, post},
+    Extension, Router, extract::DefaultBodyLimit, http::StatusCode, middleware, routing::any,
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -42,12 +38,8 @@ use crate::{
         BODY_BYTES_MAX, COMPRESS_BYTES_MIN, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS,
         HEAD_BYTES_MAX, HEAD_TIME_OUT, STOP_TIME_OUT, WRITE_TIME_OUT,
     },
-    rest::{
-        accounts, blocks, desk, dev,
-        events::{self, Stopped},
-        faucet, fees, forest, history, mining, network, operations, peers, pool, search, status, supply,
-        transactions,
-    },
+    openapi,
+    rest::{events::Stopped, faucet},
     socket::Socket,
 };
 
@@ -58,47 +50,12 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         let detail = "this path does not take that method";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     };
-    let dev = match state.faucet {
-        Some(_) => Router::new().route("/v1/dev/faucet", post(faucet::pay)),
-        None => Router::new().route("/v1/dev/faucet", any(faucet::none)),
+    let routes = match state.faucet {
+        Some(_) => openapi::routes().merge(openapi::faucet()),
+        None => openapi::routes().route("/v1/dev/faucet", any(faucet::none)),
     };
-    Router::new()
-        .merge(dev)
-        .route("/v1/status", get(status::status))
-        .route("/v1/blocks", get(blocks::list))
-        .route("/v1/blocks/{id}", get(blocks::one))
-        .route("/v1/blocks/{id}/header", get(blocks::header))
-        .route("/v1/blocks/{id}/status", get(blocks::standing))
-        .route("/v1/blocks/{id}/transactions", get(blocks::transactions))
-        .route("/v1/transactions", post(transactions::submit))
-        .route("/v1/transactions/{hash}", get(transactions::one))
-        .route(
-            "/v1/transactions/{hash}/status",
-            get(transactions::standing),
-        )
-        .route("/v1/pool", get(pool::summary))
-        .route("/v1/pool/transactions", get(pool::list))
-        .route("/v1/fees", get(fees::estimates))
-        .route("/v1/accounts", get(accounts::several))
-        .route("/v1/accounts/top", get(accounts::top))
-        .route("/v1/accounts/{address}", get(accounts::one))
-        .route("/v1/accounts/{address}/transactions", get(history::list))
-        .route("/v1/mining/template", get(desk::template))
-        .route("/v1/mining/blocks", post(desk::submit))
-        .route("/v1/dev/partition", post(dev::partition))
-        .route("/v1/dev/delay", post(dev::delay))
-        .route("/v1/dev/mine", post(dev::mine))
-        .route("/v1/dev/reorg", post(dev::reorg))
-        .route("/v1/forest", get(forest::tips))
-        .route("/v1/forest/{tip}", get(forest::blocks))
-        .route("/v1/network", get(network::network))
-        .route("/v1/supply", get(supply::supply))
-        .route("/v1/search", get(search::search))
-        .route("/v1/peers", get(peers::list))
-        .route("/v1/events", get(events::stream))
-        .route("/mining", post(mining::call))
-        .route("/healthy", get(operations::healthy))
-        .route("/metrics", get(operations::metrics))
+    let routes: Router<ApiState> = routes.into();
+    routes
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -7,6 +7,7 @@ mod forest;
 mod history;
 mod listener;
 mod nouns;
+mod openapi;
 mod pool;
 mod submissions;
 

@@ -9,45 +9,63 @@ use axum::{
 };
 use chain::{Account, Address, BlockId, params::STATE_WINDOW};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{Segment, address, blocks::find, limit, query, read};
 use crate::{
     ApiState, View,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     ledger::Top,
     limits::{BATCH_MAX, TOP_MAX},
     view::{AccountJson, AccountsJson, HeadJson, TopAccountJson, TopAccountsJson},
 };
 
 /// When an account is looked at.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct When {
     /// Height, hash or `head`; the head without it.
     at: Option<String>,
 }
 
 /// Which accounts.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Batch {
     /// Up to 100 addresses with commas between them.
     address: String,
 }
 
 /// A page of the accounts with most.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// Accounts to pass over.
     cursor: Option<usize>,
     /// Accounts on the page.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
 /// One account at the head, or as it was after one of the last blocks of the best chain.
 ///
 /// An account nobody has used is one with nothing.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{address}",
+    operation_id = "accounts_one",
+    tag = "accounts",
+    params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum"), When),
+    responses(
+        (status = 200, description = "Found", body = AccountJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        (status = 410, description = "The state of that block is not kept", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn one(
     State(state): State<ApiState>,
     Segment(text): Segment,
@@ -68,6 +86,17 @@ pub async fn one(
 }
 
 /// Several accounts at one head.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts",
+    operation_id = "accounts_several",
+    tag = "accounts",
+    params(Batch),
+    responses(
+        (status = 200, description = "Found", body = AccountsJson),
+        Refused,
+    ),
+)]
 pub async fn several(
     State(state): State<ApiState>,
     batch: Result<Query<Batch>, QueryRejection>,
@@ -100,6 +129,18 @@ pub async fn several(
 /// The first request after a start reads the changes of each block; a long chain takes several
 /// requests, which are answered with 503 until the last. Where accounts are many the list is made
 /// anew only now and then: it names the head that it was read at.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/top",
+    operation_id = "accounts_top",
+    tag = "accounts",
+    params(Page),
+    responses(
+        (status = 200, description = "Found", body = TopAccountsJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn top(
     State(state): State<ApiState>,
     page: Result<Query<Page>, QueryRejection>,

@@ -8,11 +8,12 @@ use axum::{
 };
 use chain::{BlockHash, Header, Stage};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{Lifetime, Segment, cached, limit, query, read};
 use crate::{
     ApiState, View,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     limits::{PAGE_MAX, PAGE_TRANSACTIONS_MAX},
     view::{
         BlockJson, BlockStatusJson, BlockTransactionsJson, BlocksJson, HeadJson, HeaderAnswerJson,
@@ -20,26 +21,41 @@ use crate::{
 };
 
 /// A page of blocks.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// Height of the first block; the head without it.
     cursor: Option<u64>,
     /// Blocks on the page.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
 /// A page of a block's transactions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Transactions {
     /// Index of the first transaction; 0 without it.
     cursor: Option<u32>,
     /// Transactions on the page.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
 /// Blocks of the best chain, downwards. A page ends early once it names many transactions.
+#[utoipa::path(
+    get,
+    path = "/v1/blocks",
+    operation_id = "blocks_list",
+    tag = "blocks",
+    params(Page),
+    responses(
+        (status = 200, description = "Found", body = BlocksJson),
+        Refused,
+    ),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     page: Result<Query<Page>, QueryRejection>,
@@ -80,6 +96,19 @@ fn page_of(view: &View, cursor: Option<u64>, limit: u64) -> Result<BlocksJson, P
 ///
 /// The answer may be kept but not be used unasked: also of a block that is named by its hash,
 /// confirmations and stage change. Asking again costs no body while the head is the same.
+#[utoipa::path(
+    get,
+    path = "/v1/blocks/{id}",
+    operation_id = "blocks_one",
+    tag = "blocks",
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`")),
+    responses(
+        (status = 200, description = "Found", body = BlockJson),
+        (status = 304, description = "The client has it already"),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn one(
     State(state): State<ApiState>,
     Segment(id): Segment,
@@ -98,6 +127,19 @@ pub async fn one(
 /// A block's header, in fields and in bytes.
 ///
 /// Nothing in it ever changes, so that the answer to a hash may be kept for ever; it names no head.
+#[utoipa::path(
+    get,
+    path = "/v1/blocks/{id}/header",
+    operation_id = "blocks_header",
+    tag = "blocks",
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`")),
+    responses(
+        (status = 200, description = "Found", body = HeaderAnswerJson),
+        (status = 304, description = "The client has it already"),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn header(
     State(state): State<ApiState>,
     Segment(id): Segment,
@@ -115,6 +157,19 @@ pub async fn header(
 /// A block's transactions in order, with what they did once it is executed.
 ///
 /// Of an executed block that is named by its hash the answer may be kept for ever; it names no head.
+#[utoipa::path(
+    get,
+    path = "/v1/blocks/{id}/transactions",
+    operation_id = "blocks_transactions",
+    tag = "blocks",
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`"), Transactions),
+    responses(
+        (status = 200, description = "Found", body = BlockTransactionsJson),
+        (status = 304, description = "The client has it already"),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn transactions(
     State(state): State<ApiState>,
     Segment(id): Segment,
@@ -145,6 +200,18 @@ pub async fn transactions(
 }
 
 /// Whether a block is on the best chain, how deep, and how far it has come.
+#[utoipa::path(
+    get,
+    path = "/v1/blocks/{id}/status",
+    operation_id = "blocks_standing",
+    tag = "blocks",
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`")),
+    responses(
+        (status = 200, description = "Found", body = BlockStatusJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn standing(
     State(state): State<ApiState>,
     Segment(id): Segment,

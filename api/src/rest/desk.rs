@@ -17,18 +17,20 @@ use tokio::{
     task::spawn_blocking,
     time::{sleep, timeout},
 };
+use utoipa::{IntoParams, ToSchema};
 
 use super::{address, events::Stopped, query};
 use crate::{
     ApiState,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     limits::{BODY_TIME_OUT, HEAD_CHANGE_TIME_OUT, TEMPLATE_WAIT_SECS_MAX},
     view::hex,
 };
 
 /// What a miner wants of a template.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// Who is paid.
     beneficiary: String,
@@ -41,7 +43,7 @@ pub struct Wanted {
 }
 
 /// A block to find a proof of work for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TemplateJson {
     height: u64,
     /// The head that it stands on.
@@ -58,7 +60,7 @@ pub struct TemplateJson {
 }
 
 /// What became of a submitted block.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TakenJson {
     height: u64,
     hash: String,
@@ -67,6 +69,14 @@ pub struct TakenJson {
 }
 
 /// A template on the newest head; with `after`, once that is another one.
+#[utoipa::path(
+    get, path = "/v1/mining/template", operation_id = "mining_template", tag = "mining",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A block to work on", body = TemplateJson),
+        Refused,
+    )
+)]
 pub async fn template(
     State(state): State<ApiState>,
     Extension(Stopped(stopped)): Extension<Stopped>,
@@ -95,6 +105,18 @@ pub async fn template(
 }
 
 /// Takes a block as the network sends it, in bytes.
+#[utoipa::path(
+    post, path = "/v1/mining/blocks", operation_id = "mining_submit", tag = "mining",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The block as the network sends it"),
+    responses(
+        (status = 200, description = "Taken", body = TakenJson),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 409, description = "The block is known", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
+        (status = 422, description = "The block is not valid", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    )
+)]
 pub async fn submit(
     State(state): State<ApiState>,
     request: Request,

@@ -17,12 +17,14 @@ use tokio::{
     sync::{mpsc::error::TrySendError, oneshot},
     time::timeout,
 };
+use utoipa::ToSchema;
 
 use crate::{
     ApiState,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     limits::{BODY_BYTES_MAX, BODY_TIME_OUT},
     operator::{BLOCKED_MAX, BLOCKS_MAX, Command, DELAY_MS_MAX, Made, Order, Outcome, Refusal},
+    orders,
 };
 
 /// The JSON body of a request that may give orders.
@@ -81,6 +83,20 @@ fn check(headers: &HeaderMap, state: &ApiState) -> Result<(), Problem> {
 }
 
 /// Refuses the peers named, and no others.
+#[utoipa::path(
+    post,
+    path = "/v1/dev/partition",
+    operation_id = "dev_partition",
+    tag = "dev",
+    request_body = orders::BlockedJson,
+    security(("operator" = [])),
+    responses(
+        (status = 200, description = "Done", body = DoneJson),
+        (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
+        (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn partition(
     State(state): State<ApiState>,
     Authorised(body): Authorised,
@@ -95,6 +111,20 @@ pub async fn partition(
 }
 
 /// Holds back what peers send.
+#[utoipa::path(
+    post,
+    path = "/v1/dev/delay",
+    operation_id = "dev_delay",
+    tag = "dev",
+    request_body = orders::DelayJson,
+    security(("operator" = [])),
+    responses(
+        (status = 200, description = "Done", body = DoneJson),
+        (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
+        (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn delay(
     State(state): State<ApiState>,
     Authorised(body): Authorised,
@@ -104,6 +134,20 @@ pub async fn delay(
 }
 
 /// Makes blocks at once; answers when they are made.
+#[utoipa::path(
+    post,
+    path = "/v1/dev/mine",
+    operation_id = "dev_mine",
+    tag = "dev",
+    request_body = orders::MineJson,
+    security(("operator" = [])),
+    responses(
+        (status = 200, description = "Done", body = DoneJson),
+        (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
+        (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn mine(
     State(state): State<ApiState>,
     Authorised(body): Authorised,
@@ -113,6 +157,20 @@ pub async fn mine(
 }
 
 /// Replaces the last blocks by others; answers when that is done.
+#[utoipa::path(
+    post,
+    path = "/v1/dev/reorg",
+    operation_id = "dev_reorg",
+    tag = "dev",
+    request_body = orders::ReorgJson,
+    security(("operator" = [])),
+    responses(
+        (status = 200, description = "Done", body = DoneJson),
+        (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
+        (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn reorg(
     State(state): State<ApiState>,
     Authorised(body): Authorised,
@@ -179,7 +237,7 @@ impl From<Refusal> for Problem {
 }
 
 /// What an order has done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DoneJson {
     done: bool,
     #[serde(flatten)]
@@ -187,7 +245,7 @@ pub struct DoneJson {
 }
 
 /// The blocks that an order has made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MadeJson {
     asked: u64,
     blocks: Vec<IdJson>,
@@ -202,14 +260,14 @@ struct MadeJson {
     stopped: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct IdJson {
     height: u64,
     hash: String,
 }
 
 /// What the next block takes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct DifficultyJson {
     bits: String,
     /// Hashes expected.

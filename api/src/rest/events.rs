@@ -9,10 +9,11 @@ use axum::{
 };
 use serde::Deserialize;
 use tokio::sync::watch;
+use utoipa::IntoParams;
 
 use crate::{
     ApiState,
-    error::Problem,
+    error::{Problem, Refused},
     events::{self, Kinds},
     limits::STREAMS_MAX,
 };
@@ -22,8 +23,9 @@ use crate::{
 pub struct Stopped(pub watch::Receiver<()>);
 
 /// What a listener wants.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// Names of event types with commas between them; all without it.
     types: Option<String>,
@@ -33,6 +35,17 @@ pub struct Wanted {
 
 /// Events from now on, or from an id on. The header wins over the query: it is the newer one
 /// where a browser connects again to the same URL.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    operation_id = "events_stream",
+    tag = "node",
+    params(Wanted),
+    responses(
+        (status = 200, description = "As text", body = String, content_type = "text/event-stream"),
+        Refused,
+    ),
+)]
 pub async fn stream(
     State(state): State<ApiState>,
     Extension(Stopped(stopped)): Extension<Stopped>,

@@ -6,6 +6,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use chain::{Address, PoolError, U256};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     address::parse,
@@ -15,9 +16,10 @@ use super::{
 };
 use crate::{
     ApiState,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     faucet::{Faucet, Paid, Payment, is_nonce_taken, shortage},
     limits::{FAUCET_DEFAULT, FAUCET_MAX},
+    orders,
     view::{HeadJson, display_lgn},
 };
 
@@ -27,7 +29,7 @@ const ATTEMPTS: usize = 3;
 const WITHIN: u64 = 3;
 
 /// A payment on its way.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PaidJson {
     hash: String,
     from: String,
@@ -42,6 +44,22 @@ pub struct PaidJson {
 }
 
 /// Pays; the answer comes when the pool has taken the payment.
+#[utoipa::path(
+    post,
+    path = "/v1/dev/faucet",
+    operation_id = "faucet_pay",
+    tag = "dev",
+    request_body = orders::FaucetJson,
+    security(("operator" = [])),
+    responses(
+        (status = 202, description = "Done", body = PaidJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
+        (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        (status = 422, description = "Not valid where it stands", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn pay(
     State(state): State<ApiState>,
     Authorised(body): Authorised,

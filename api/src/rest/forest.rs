@@ -6,36 +6,52 @@ use axum::{
 };
 use chain::BlockHash;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{Segment, limit, query, read};
 use crate::{
     ApiState, View,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     limits::{BRANCHES_MAX, PAGE_MAX},
     view::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson, HeadJson},
 };
 
 /// A page of tips.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Tips {
     /// Tips to pass over.
     cursor: Option<usize>,
     /// Tips on the page.
+    #[param(minimum = 1, maximum = 256)]
     limit: Option<u64>,
 }
 
 /// A page of a branch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Blocks {
     /// Hash of the first block; the tip without it.
     cursor: Option<String>,
     /// Blocks on the page.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
 /// The best tips, best first.
+#[utoipa::path(
+    get,
+    path = "/v1/forest",
+    operation_id = "forest_tips",
+    tag = "blocks",
+    params(Tips),
+    responses(
+        (status = 200, description = "Found", body = ForestJson),
+        Refused,
+    ),
+)]
 pub async fn tips(
     State(state): State<ApiState>,
     page: Result<Query<Tips>, QueryRejection>,
@@ -59,6 +75,18 @@ pub async fn tips(
 }
 
 /// A branch from any known block down to, and with, the first one on the best chain.
+#[utoipa::path(
+    get,
+    path = "/v1/forest/{tip}",
+    operation_id = "forest_blocks",
+    tag = "blocks",
+    params(("tip" = String, Path, description = "Hash of any known block"), Blocks),
+    responses(
+        (status = 200, description = "Found", body = BranchBlocksJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn blocks(
     State(state): State<ApiState>,
     Segment(tip): Segment,

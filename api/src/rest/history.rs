@@ -6,22 +6,25 @@ use axum::{
 };
 use chain::Address;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{Segment, address::parse, limit, query, read};
 use crate::{
     ApiState, View,
-    error::Problem,
+    error::{Problem, Refused},
     limits::{HISTORY_BYTES_MAX, HISTORY_DEFAULT, PAGE_MAX, PAGE_TRANSACTIONS_MAX},
     view::{HeadJson, HistoryJson, MinedBlock},
 };
 
 /// A page of transactions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// Where the page before ended; the newest transaction without it.
     cursor: Option<String>,
     /// Transactions on the page.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
@@ -30,6 +33,17 @@ pub struct Page {
 ///
 /// A page ends early once its blocks are many or large. A reorg between two pages shows in their
 /// heads.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{address}/transactions",
+    operation_id = "history_list",
+    tag = "accounts",
+    params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum"), Page),
+    responses(
+        (status = 200, description = "Found", body = HistoryJson),
+        Refused,
+    ),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     Segment(address): Segment,

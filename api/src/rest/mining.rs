@@ -22,9 +22,10 @@ use tokio::{sync::oneshot, time::timeout};
 use super::transactions::read_body;
 use crate::{
     ApiState,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     limits::SUBMIT_TIME_OUT,
     mining::{LONG_POLL_MAX, Offer, Question},
+    orders,
     view::hex_bytes,
 };
 
@@ -57,6 +58,16 @@ impl Failure {
 }
 
 /// Answers a call. Failures of the call are answers too; only what is no call is a problem.
+#[utoipa::path(
+    post, path = "/mining", operation_id = "mining_call", tag = "mining",
+    request_body = orders::CallJson,
+    responses(
+        (status = 200, description = "A result or a JSON-RPC error", body = orders::AnswerJson),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    )
+)]
 pub async fn call(State(state): State<ApiState>, request: Request) -> Result<Json<Value>, Problem> {
     let name = user(request.headers());
     let body = read_body(request).await?;

@@ -3,9 +3,10 @@
 pub mod accounts;
 mod address;
 pub mod blocks;
-pub mod desk;
 mod caching;
+pub mod desk;
 pub mod dev;
+pub mod docs;
 pub mod events;
 pub mod faucet;
 pub mod fees;

@@ -6,9 +6,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{ApiState, error::Problem};
+use crate::{
+    ApiState,
+    error::{Problem, Refused},
+};
 
 /// 200 while the core answers.
+#[utoipa::path(
+    get,
+    path = "/healthy",
+    operation_id = "operations_healthy",
+    tag = "node",
+    responses(
+        (status = 200, description = "As text", body = String, content_type = "text/plain"),
+        Refused,
+    ),
+)]
 pub async fn healthy(State(state): State<ApiState>) -> Response {
     if (state.is_healthy)() {
         return (StatusCode::OK, "ok\n").into_response();
@@ -18,6 +31,16 @@ pub async fn healthy(State(state): State<ApiState>) -> Response {
 }
 
 /// Metrics in the OpenMetrics text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "operations_metrics",
+    tag = "node",
+    responses(
+        (status = 200, description = "As text", body = String, content_type = "application/openmetrics-text"),
+        Refused,
+    ),
+)]
 pub async fn metrics(State(state): State<ApiState>) -> Response {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {

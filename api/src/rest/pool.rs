@@ -6,32 +6,56 @@ use axum::{
 };
 use chain::{Time, TxHash};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{limit, query, read, transaction_hash};
 use crate::{
     ApiState, View,
-    error::Problem,
+    error::{Problem, Refused},
     limits::PAGE_MAX,
     view::{HeadJson, PoolJson, PoolPageJson, PooledJson},
 };
 
 /// A page of the pool.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// Hash of the last transaction of the page before, which may have left since.
     cursor: Option<String>,
     /// Transactions on the page.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
 }
 
 /// How full the pool is and what it asks for.
+#[utoipa::path(
+    get,
+    path = "/v1/pool",
+    operation_id = "pool_summary",
+    tag = "pool",
+    responses(
+        (status = 200, description = "Found", body = PoolJson),
+        Refused,
+    ),
+)]
 pub async fn summary(State(state): State<ApiState>) -> Json<PoolJson> {
     Json(PoolJson::new(&state.view(), (state.clock)()))
 }
 
 /// Transactions of the pool by their hashes: an order in which none is met twice, or passed over,
 /// while others come and go between two pages.
+#[utoipa::path(
+    get,
+    path = "/v1/pool/transactions",
+    operation_id = "pool_list",
+    tag = "pool",
+    params(Page),
+    responses(
+        (status = 200, description = "Found", body = PoolPageJson),
+        Refused,
+    ),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     page: Result<Query<Page>, QueryRejection>,

@@ -6,17 +6,19 @@ use axum::{
 };
 use chain::{BlockHash, BlockId, TxHash};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{address, query, read};
 use crate::{
     ApiState, View,
-    error::Problem,
+    error::{Problem, Refused},
     view::{FoundJson, HeadJson, SearchJson},
 };
 
 /// What is looked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// A height, the hash of a block or a transaction, or an address.
     q: String,
@@ -24,6 +26,17 @@ pub struct Wanted {
 
 /// What a text may mean. Nothing found is an answer too; what nothing could have for a name is a
 /// problem.
+#[utoipa::path(
+    get,
+    path = "/v1/search",
+    operation_id = "search_search",
+    tag = "node",
+    params(Wanted),
+    responses(
+        (status = 200, description = "Found", body = SearchJson),
+        Refused,
+    ),
+)]
 pub async fn search(
     State(state): State<ApiState>,
     wanted: Result<Query<Wanted>, QueryRejection>,

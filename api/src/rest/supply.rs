@@ -5,12 +5,27 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 
 use super::read;
-use crate::{ApiState, error::Problem, ledger::Unready, view::SupplyJson};
+use crate::{
+    ApiState,
+    error::{Problem, Refused},
+    ledger::Unready,
+    view::SupplyJson,
+};
 
 /// How much was allocated, paid as rewards and burnt, and what is left.
 ///
 /// The first request after a start reads a header of each block; a long chain takes several
 /// requests, which are answered with 503 until the last.
+#[utoipa::path(
+    get,
+    path = "/v1/supply",
+    operation_id = "supply_supply",
+    tag = "node",
+    responses(
+        (status = 200, description = "Found", body = SupplyJson),
+        Refused,
+    ),
+)]
 pub async fn supply(State(state): State<ApiState>) -> Result<Json<SupplyJson>, Problem> {
     let ledger = Arc::clone(&state.ledger);
     read(&state, move |view| {

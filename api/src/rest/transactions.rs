@@ -14,17 +14,19 @@ use tokio::{
     sync::{mpsc::error::TrySendError, oneshot},
     time::timeout,
 };
+use utoipa::ToSchema;
 
 use super::{Segment, read, transaction_hash};
 use crate::{
     ApiState, Submission,
-    error::Problem,
+    error::{Fields, Problem, Refused},
     limits::{BODY_BYTES_MAX, BODY_TIME_OUT, SUBMIT_TIME_OUT},
+    orders,
     view::{StandingJson, TransactionJson, hex_bytes},
 };
 
 /// The pool has taken a transaction.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Submitted {
     hash: String,
     /// Whether a restart of the node would keep it.
@@ -32,6 +34,21 @@ pub struct Submitted {
 }
 
 /// Takes a signed transaction: its bytes in hex, as text, as a JSON string, or as `{"raw": …}`.
+#[utoipa::path(
+    post,
+    path = "/v1/transactions",
+    operation_id = "transactions_submit",
+    tag = "transactions",
+    request_body(content((String = "text/plain"), (orders::RawJson = "application/json")), description = "A signed transaction: hex text, a JSON string or an object"),
+    responses(
+        (status = 202, description = "Done", body = Submitted),
+        (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        (status = 422, description = "Not valid where it stands", body = Fields, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn submit(
     State(state): State<ApiState>,
     request: Request,
@@ -124,6 +141,18 @@ fn raw_bytes(body: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 /// A transaction of the best chain or of the pool; of one that has left it the reason.
+#[utoipa::path(
+    get,
+    path = "/v1/transactions/{hash}",
+    operation_id = "transactions_one",
+    tag = "transactions",
+    params(("hash" = String, Path, description = "Hash of the transaction")),
+    responses(
+        (status = 200, description = "Found", body = TransactionJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn one(
     State(state): State<ApiState>,
     Segment(hash): Segment,
@@ -146,6 +175,18 @@ fn unknown(hash: &TxHash) -> Problem {
 }
 
 /// Where a transaction stands, and why there.
+#[utoipa::path(
+    get,
+    path = "/v1/transactions/{hash}/status",
+    operation_id = "transactions_standing",
+    tag = "transactions",
+    params(("hash" = String, Path, description = "Hash of the transaction")),
+    responses(
+        (status = 200, description = "Found", body = StandingJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        Refused,
+    ),
+)]
 pub async fn standing(
     State(state): State<ApiState>,
     Segment(hash): Segment,

@@ -2,12 +2,13 @@
 
 use chain::{Account, Address, BlockId, U256, pool::Class};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{BlockIdJson, HeadJson, display_lgn, hex, pool::class_name};
 use crate::View;
 
 /// An account on the chain and in the pool.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AccountJson {
     address: String,
     head: HeadJson,
@@ -21,7 +22,7 @@ pub struct AccountJson {
 }
 
 /// Several accounts at one head.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AccountsJson {
     /// In the order asked for.
     pub accounts: Vec<AccountJson>,
@@ -30,7 +31,7 @@ pub struct AccountsJson {
 }
 
 /// A page of the accounts with most.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TopAccountsJson {
     /// By falling balance, then by address.
     pub accounts: Vec<TopAccountJson>,
@@ -45,7 +46,7 @@ pub struct TopAccountsJson {
 }
 
 /// One of the accounts with most.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TopAccountJson {
     /// From 1.
     rank: usize,
@@ -66,7 +67,7 @@ impl TopAccountJson {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AccountInChainJson {
     nonce: u64,
     balance: String,
@@ -74,7 +75,7 @@ struct AccountInChainJson {
     code_hash: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AccountInPoolJson {
     /// What the next transaction should carry.
     nonce_next: u64,
@@ -88,7 +89,7 @@ struct AccountInPoolJson {
     transactions: Vec<WaitingTransactionJson>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WaitingTransactionJson {
     hash: String,
     nonce: u64,

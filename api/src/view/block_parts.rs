@@ -2,6 +2,7 @@
 
 use chain::{BlockHash, Body, CheckedTransaction, Header, Receipt, Stage, StoreError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     HeadJson,
@@ -14,7 +15,7 @@ use super::{
 use crate::View;
 
 /// A header: its fields and its bytes. It never changes and names no head.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HeaderAnswerJson {
     #[serde(flatten)]
     fields: HeaderJson,
@@ -34,7 +35,7 @@ impl HeaderAnswerJson {
 
 /// A page of a block's transactions. It names no head: once the block is executed nothing in it
 /// changes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlockTransactionsJson {
     block: HeadJson,
     stage: &'static str,
@@ -43,7 +44,7 @@ pub struct BlockTransactionsJson {
     next_cursor: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct BlockTransactionJson {
     index: usize,
     hash: String,
@@ -139,7 +140,7 @@ impl BlockTransactionJson {
 }
 
 /// Where a block stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlockStatusJson {
     hash: String,
     height: u64,

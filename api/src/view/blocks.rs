@@ -2,12 +2,13 @@
 
 use chain::{BlockHash, Header, Stage, StoreError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{HeadJson, confirmations, hex, stage_name};
 use crate::View;
 
 /// A page of blocks, downwards.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlocksJson {
     /// The blocks.
     pub blocks: Vec<BlockJson>,
@@ -18,7 +19,7 @@ pub struct BlocksJson {
 }
 
 /// The fields of a block's header.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HeaderJson {
     hash: String,
     height: u64,
@@ -45,7 +46,7 @@ pub(super) struct HeaderJson {
 }
 
 /// A block of any branch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlockJson {
     #[serde(flatten)]
     header: HeaderJson,

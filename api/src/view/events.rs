@@ -2,12 +2,13 @@
 
 use chain::{BlockHash, BlockId, TxHash};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::HeadJson;
 use crate::events::{Arrival, Joined, Move, PeerChange};
 
 /// A block's place and name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlockIdJson {
     height: u64,
     hash: String,
@@ -21,7 +22,7 @@ impl From<&BlockId> for BlockIdJson {
 }
 
 /// `head`: the best chain has one block more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HeadEventJson {
     height: u64,
     hash: String,
@@ -47,7 +48,7 @@ impl HeadEventJson {
 }
 
 /// `chain_reorg`: the best chain has left blocks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ReorgEventJson {
     old_head: BlockIdJson,
     new_head: BlockIdJson,
@@ -110,7 +111,7 @@ impl ReorgEventJson {
 }
 
 /// `block`: a block of any branch is here.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BlockEventJson {
     height: u64,
     hash: String,
@@ -131,7 +132,7 @@ impl BlockEventJson {
 }
 
 /// `transaction`: the pool has one more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TransactionEventJson {
     hash: String,
     /// pooled or returned.
@@ -154,7 +155,7 @@ impl TransactionEventJson {
 }
 
 /// `fork`: a branch has begun.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ForkEventJson {
     height: u64,
     hash: String,
@@ -179,7 +180,7 @@ impl ForkEventJson {
 }
 
 /// `peer`: one has come or gone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PeerEventJson<'a> {
     /// Its peer id.
     pub id: &'a str,
@@ -213,7 +214,7 @@ impl<'a> PeerEventJson<'a> {
 }
 
 /// `gap`: events between the id and now are lost, but for what the best chain tells.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct GapEventJson {
     /// The wanted types of which events may be missing.
     pub lost: Vec<&'static str>,
@@ -222,7 +223,7 @@ pub struct GapEventJson {
 }
 
 /// `reset`: the listener has to read again what it follows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ResetEventJson {
     /// unknown_id, too_long or too_slow.
     pub reason: &'static str,

@@ -1,6 +1,7 @@
 //! What to pay, and how that was computed.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{HeadJson, SUGGESTED_TIP};
 use crate::fees::Estimates;
@@ -14,7 +15,7 @@ const METHOD: &str = "base_fee: the next block's; of an estimate: after that man
     below). max_fee: the estimate's base_fee + tip";
 
 /// What to pay to be mined soon or later, wei per gas.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FeesJson {
     /// What the next block burns.
     base_fee: String,
@@ -24,7 +25,7 @@ pub struct FeesJson {
     head: HeadJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct EstimateJson {
     blocks: u64,
     max_fee: String,
@@ -34,7 +35,7 @@ struct EstimateJson {
     because: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SourcesJson {
     method: &'static str,
     suggested_tip: String,
@@ -43,14 +44,14 @@ struct SourcesJson {
     recent_blocks: RecentJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct CrowdJson {
     /// Transactions that could be mined now; of very many the best.
     transactions: usize,
     gas_limits: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RecentJson {
     count: usize,
     full: usize,

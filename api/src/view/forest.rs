@@ -2,12 +2,13 @@
 
 use chain::{Stage, StoreError, U256, forest::Branch};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{BlockIdJson, HeadJson, stage_name};
 use crate::View;
 
 /// A page of tips, best first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ForestJson {
     /// The branches.
     pub branches: Vec<BranchJson>,
@@ -18,7 +19,7 @@ pub struct ForestJson {
 }
 
 /// A branch, from where it leaves the best chain to its tip.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BranchJson {
     height: u64,
     hash: String,
@@ -59,7 +60,7 @@ fn difference(a: U256, b: U256) -> String {
 }
 
 /// A page of a branch, downwards; the last block of the last page is on the best chain.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BranchBlocksJson {
     /// The block that was asked for.
     pub tip: String,
@@ -72,7 +73,7 @@ pub struct BranchBlocksJson {
 }
 
 /// A block of a branch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BranchBlockJson {
     height: u64,
     hash: String,

@@ -2,12 +2,13 @@
 
 use chain::{Address, StoreError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{HeadJson, MinedBlock};
 use crate::View;
 
 /// A page of an account's transactions, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HistoryJson {
     /// The transactions.
     pub transactions: Vec<HistoryEntryJson>,
@@ -18,7 +19,7 @@ pub struct HistoryJson {
 }
 
 /// A mined transaction as one of its accounts sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HistoryEntryJson {
     hash: String,
     block: HeadJson,

@@ -21,6 +21,7 @@ mod transactions;
 
 use chain::{BlockId, Stage, U256};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use accounts::{AccountJson, AccountsJson, TopAccountJson, TopAccountsJson};
 pub use block_parts::{BlockStatusJson, BlockTransactionsJson, HeaderAnswerJson};
@@ -85,7 +86,7 @@ pub(crate) fn display_lgn(wei: U256) -> String {
 }
 
 /// The head that an answer was read at.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HeadJson {
     height: u64,
     hash: String,

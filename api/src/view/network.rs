@@ -2,12 +2,13 @@
 
 use chain::{StoreError, Target, U256, spec::Schedule};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::HeadJson;
 use crate::{View, network::hash_rate};
 
 /// A network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct NetworkJson {
     name: String,
     dev: bool,
@@ -34,7 +35,7 @@ pub struct NetworkJson {
     head: HeadJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ScheduleJson {
     gas_limit: u64,
     block_bytes_max: u32,
@@ -43,7 +44,7 @@ struct ScheduleJson {
     reward: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct UpgradeJson {
     height: u64,
     /// What is in force from there.

@@ -1,18 +1,19 @@
 //! Connected peers.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{BlockIdJson, HeadJson};
 use crate::{View, network::PeerInfo};
 
 /// All connected peers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PeersJson {
     peers: Vec<PeerJson>,
     head: HeadJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PeerJson {
     number: u64,
     id: String,

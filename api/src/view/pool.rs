@@ -5,12 +5,13 @@ use chain::{
     pool::{Class, Entry},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{HeadJson, next_base_fee};
 use crate::View;
 
 /// How full the pool is and what it asks for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PoolJson {
     /// Transactions, pending and queued.
     count: usize,
@@ -27,7 +28,7 @@ pub struct PoolJson {
     head: HeadJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LimitsJson {
     count: usize,
     bytes: usize,
@@ -55,7 +56,7 @@ impl PoolJson {
 }
 
 /// A page of the pool, in the order of hashes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PoolPageJson {
     /// The transactions.
     pub transactions: Vec<PooledJson>,
@@ -66,7 +67,7 @@ pub struct PoolPageJson {
 }
 
 /// A transaction of the pool in a line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PooledJson {
     hash: String,
     sender: String,

@@ -2,11 +2,12 @@
 
 use chain::{Address, BlockId, TxHash};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::HeadJson;
 
 /// What a text stands for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SearchJson {
     /// Nothing, or what has that name.
     pub found: Vec<FoundJson>,
@@ -15,7 +16,7 @@ pub struct SearchJson {
 }
 
 /// One thing found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FoundJson {
     /// block, transaction or account.
     kind: &'static str,

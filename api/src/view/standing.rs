@@ -2,6 +2,7 @@
 
 use chain::{StoreError, Time, TxHash, pool::Entry};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     HeadJson, confirmations, next_base_fee,
@@ -10,7 +11,7 @@ use super::{
 use crate::View;
 
 /// Where a transaction stands; one of the three parts is there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StandingJson {
     hash: String,
     /// mined, pending or departed.
@@ -21,7 +22,7 @@ pub struct StandingJson {
     head: HeadJson,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PlaceJson {
     height: u64,
     hash: String,
@@ -30,7 +31,7 @@ struct PlaceJson {
 }
 
 /// Why a transaction of the pool is not mined yet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WaitingJson {
     /// pending or queued.
     class: &'static str,
@@ -44,7 +45,7 @@ pub struct WaitingJson {
     since: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct DepartedJson {
     code: &'static str,
     text: String,

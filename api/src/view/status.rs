@@ -1,12 +1,13 @@
 //! Where a node stands.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{BlockIdJson, SUGGESTED_TIP, next_base_fee};
 use crate::View;
 
 /// Where a node stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StatusJson {
     version: &'static str,
     network: String,
@@ -23,7 +24,7 @@ pub struct StatusJson {
 }
 
 /// How far a node is with catching up.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SyncJson {
     /// Whether a header better than the head waits for bodies or execution.
     syncing: bool,
@@ -34,7 +35,7 @@ struct SyncJson {
 }
 
 /// The head with what a status adds to it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct HeadDetailJson {
     height: u64,
     hash: String,
@@ -43,7 +44,7 @@ struct HeadDetailJson {
 }
 
 /// How full the pool is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FillJson {
     count: usize,
     bytes: usize,

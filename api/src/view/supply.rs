@@ -2,6 +2,7 @@
 
 use chain::U256;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{HeadJson, display_lgn};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// How much money there is, in wei.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SupplyJson {
     /// What the genesis block gave.
     allocated: String,

@@ -2,6 +2,7 @@
 
 use chain::{Address, CheckedTransaction, StoreError, Time, TxHash, store::TransactionPlace};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     HeadJson, MinedBlock, confirmations, display_lgn, hex, mined::Mined, standing::WaitingJson,
@@ -9,7 +10,7 @@ use super::{
 use crate::View;
 
 /// Where a mined transaction stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct InclusionJson {
     height: u64,
     hash: String,
@@ -19,7 +20,7 @@ struct InclusionJson {
 }
 
 /// What a mined transaction did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OutcomeJson {
     success: bool,
     gas_used: u64,
@@ -30,7 +31,7 @@ pub(super) struct OutcomeJson {
     logs: Vec<LogJson>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LogJson {
     address: String,
     topics: Vec<String>,
@@ -38,7 +39,7 @@ struct LogJson {
 }
 
 /// A transaction, mined or waiting.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TransactionJson {
     hash: String,
     /// mined or pending.
