@@ -18,6 +18,7 @@ pub mod network;
 mod openapi;
 pub mod operator;
 mod orders;
+mod origin;
 mod rest;
 mod server;
 mod socket;
@@ -91,6 +92,8 @@ pub struct ApiState {
     pub is_healthy: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Host names answered to, beside this machine's own; `*` for any.
     pub vhosts: Arc<Vec<String>>,
+    /// Origins of pages that may ask from elsewhere; `*` for any.
+    pub origins: Arc<Vec<String>>,
     /// What `/v1/events` follows.
     pub events: events::Events,
     /// Where templates come from and mined blocks go.

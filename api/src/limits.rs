@@ -10,8 +10,10 @@ pub const CONNECTIONS_MAX: usize = 256;
 pub const CONNECTIONS_PER_ADDRESS: usize = 16;
 /// Bytes of a request's head that are kept until it is complete.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Time for a request's head to arrive, counted also between two requests of a connection.
-pub const HEAD_TIME_OUT: Duration = Duration::from_secs(30);
+/// Time for a request's head to arrive, from its first byte.
+pub const HEAD_TIME_OUT: Duration = Duration::from_secs(5);
+/// Time that a connection stays open without a request.
+pub const IDLE_TIME_OUT: Duration = Duration::from_secs(30);
 /// Time for a request's body to arrive.
 pub const BODY_TIME_OUT: Duration = Duration::from_secs(10);
 /// Time for a client to take some bytes of its answer.

@@ -11,7 +11,10 @@ use std::{
 use axum::{
     Extension, Router, extract::DefaultBodyLimit, http::StatusCode, middleware, routing::any,
 };
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -36,11 +39,17 @@ use crate::{
     host,
     limits::{
         BODY_BYTES_MAX, COMPRESS_BYTES_MIN, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS,
-        HEAD_BYTES_MAX, HEAD_TIME_OUT, STOP_TIME_OUT, WRITE_TIME_OUT,
+        HEAD_BYTES_MAX, HEAD_TIME_OUT, IDLE_TIME_OUT, STOP_TIME_OUT, WRITE_TIME_OUT,
     },
-    openapi,
+    openapi, origin,
     rest::{events::Stopped, faucet},
-    socket::Socket,
+    socket::{Patience, Requests, Socket},
+};
+
+const PATIENCE: Patience = Patience {
+    head: HEAD_TIME_OUT,
+    idle: IDLE_TIME_OUT,
+    write: WRITE_TIME_OUT,
 };
 
 /// Every route, with the checks that all requests pass.
@@ -60,6 +69,7 @@ pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(compression())
+        .layer(middleware::from_fn_with_state(state.clone(), origin::check))
         .layer(middleware::from_fn_with_state(state.clone(), host::check))
         .layer(Extension(Stopped(stopped)))
         .with_state(state)
@@ -88,7 +98,7 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future
             accepted = listener.accept(), if connections.tasks.len() < CONNECTIONS_MAX => {
                 match accepted {
                     Ok((stream, peer)) => {
-                        let served = connection(stream, service.clone(), stopped.clone());
+                        let served = connection(stream, service.clone(), stopped.clone(), PATIENCE);
                         connections.start(peer.ip(), served);
                     }
                     Err(error) => {
@@ -146,12 +156,24 @@ async fn connection(
     stream: TcpStream,
     service: TowerToHyperService<Router>,
     mut stopped: watch::Receiver<()>,
+    patience: Patience,
 ) {
+    let requests = Requests::default();
+    let socket = Socket::new(stream, patience, requests.clone());
+    let counted = service_fn(move |request| {
+        requests.begin();
+        let (requests, answer) = (requests.clone(), service.call(request));
+        async move {
+            let answer = answer.await;
+            requests.end();
+            answer
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_OUT)
+        .header_read_timeout(patience.idle)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Socket::new(stream, WRITE_TIME_OUT)), service);
+        .serve_connection(TokioIo::new(socket), counted);
     tokio::pin!(connection);
     tokio::select! {
         // A client that breaks off is its own affair.
@@ -165,7 +187,39 @@ async fn connection(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+
+    /// Threat A1: who begins a head and stops has less time than who says nothing, and both end.
+    #[tokio::test]
+    async fn connections_that_ask_nothing_end() {
+        let short = Duration::from_millis(50);
+        for (text, head, idle) in [
+            (
+                &b"GET / HTTP/1.1\r\nHo"[..],
+                short,
+                Duration::from_secs(600),
+            ),
+            (b"", Duration::from_secs(600), short),
+            (b"GET / HTTP/1.1\r\n\r\n", Duration::from_secs(600), short),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            client.write_all(text).await.unwrap();
+            let (_stop, stopped) = watch::channel(());
+            let patience = Patience {
+                head,
+                idle,
+                write: Duration::from_secs(600),
+            };
+            let service = TowerToHyperService::new(Router::new());
+            connection(stream, service, stopped, patience).await;
+        }
+    }
 
     /// Threat A1.
     #[tokio::test]

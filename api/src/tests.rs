@@ -8,6 +8,7 @@ mod history;
 mod listener;
 mod nouns;
 mod openapi;
+mod origin;
 mod pool;
 mod submissions;
 
@@ -140,6 +141,7 @@ impl Server {
             clock: Arc::new(|| NOW),
             is_healthy: Arc::new(|| true),
             vhosts: Arc::new(vec!["node.example".into()]),
+            origins: Arc::new(vec!["https://shop.example".into()]),
             events: Events::new(journal),
             desk: crate::desk::Desk::new(Arc::new(|_, _| None), mpsc::channel(1).0),
             operator: Operator {

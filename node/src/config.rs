@@ -50,6 +50,7 @@ struct HttpConfig {
     addr: Option<IpAddr>,
     port: Option<u16>,
     vhosts: Option<Vec<String>>,
+    corsdomain: Option<Vec<String>>,
 }
 
 /// What log lines look like.
@@ -86,6 +87,8 @@ pub struct Settings {
     pub http_port: u16,
     /// Host names it answers to, beside this machine's own.
     pub http_vhosts: Vec<String>,
+    /// Origins of pages that may read, and hand in transactions.
+    pub http_corsdomain: Vec<String>,
     /// Whether it mines.
     pub mine: bool,
     /// Mining threads.
@@ -138,6 +141,7 @@ impl Settings {
                 .unwrap_or(IpAddr::from([127, 0, 0, 1])),
             http_port: args.http_port.or(file.http.port).unwrap_or(HTTP_PORT),
             http_vhosts: list(&args.http_vhosts, file.http.vhosts),
+            http_corsdomain: list(&args.http_corsdomain, file.http.corsdomain),
             mine: args.mine.or(file.mine).unwrap_or(false),
             threads: args.threads.or(file.threads).unwrap_or(1),
             throttle: args.throttle.or(file.throttle).unwrap_or(100),

@@ -5,24 +5,19 @@
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
 };
 use chain::{Bits, BlockId, U256};
-use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{
-    sync::{mpsc::error::TrySendError, oneshot},
-    time::timeout,
-};
+use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use utoipa::ToSchema;
 
+use super::body::read_body;
 use crate::{
     ApiState,
     error::{Fields, Problem, Refused},
-    limits::{BODY_BYTES_MAX, BODY_TIME_OUT},
     operator::{BLOCKED_MAX, BLOCKS_MAX, Command, DELAY_MS_MAX, Made, Order, Outcome, Refusal},
     orders,
 };
@@ -37,12 +32,7 @@ impl FromRequest<ApiState> for Authorised {
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         check(request.headers(), state)?;
         let bad = |detail: String| Problem::bad_request("bad_body", detail);
-        let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
-        let body: Bytes = match timeout(BODY_TIME_OUT, limited.collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) => return Err(bad(error.to_string())),
-            Err(_) => return Err(bad("the body did not arrive in time".into())),
-        };
+        let body = read_body(request).await?;
         let json = serde_json::from_slice(&body);
         json.map(Self)
             .map_err(|error| bad(format!("wanted a JSON object: {error}")))
@@ -94,6 +84,8 @@ fn check(headers: &HeaderMap, state: &ApiState) -> Result<(), Problem> {
         (status = 200, description = "Done", body = DoneJson),
         (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
         (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
 )]
@@ -122,6 +114,8 @@ pub async fn partition(
         (status = 200, description = "Done", body = DoneJson),
         (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
         (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
 )]
@@ -145,6 +139,8 @@ pub async fn delay(
         (status = 200, description = "Done", body = DoneJson),
         (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
         (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
 )]
@@ -168,6 +164,8 @@ pub async fn mine(
         (status = 200, description = "Done", body = DoneJson),
         (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
         (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
 )]
@@ -240,23 +238,34 @@ impl From<Refusal> for Problem {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DoneJson {
     done: bool,
+    /// Absent where no blocks were to be made.
     #[serde(flatten)]
+    #[schema(value_type = MadeJson)]
     made: Option<MadeJson>,
 }
 
 /// The blocks that an order has made.
 #[derive(Debug, Serialize, ToSchema)]
 struct MadeJson {
+    #[schema(required = false)]
     asked: u64,
+    #[schema(required = false)]
     blocks: Vec<IdJson>,
+    #[schema(required = false)]
     old_head: IdJson,
+    #[schema(required = false)]
     new_head: IdJson,
     /// Blocks that left the best chain.
+    #[schema(required = false)]
     depth: u64,
+    #[schema(required = false)]
     difficulty_before: DifficultyJson,
+    #[schema(required = false)]
     difficulty_after: DifficultyJson,
     /// Of the whole network, from the blocks before.
+    #[schema(required = false)]
     hashes_per_second: Option<String>,
+    #[schema(required = false)]
     stopped: Option<String>,
 }
 

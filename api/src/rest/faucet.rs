@@ -57,6 +57,8 @@ pub struct PaidJson {
         (status = 401, description = "Without the token", body = Fields, content_type = "application/problem+json"),
         (status = 409, description = "In conflict with what there is", body = Fields, content_type = "application/problem+json"),
         (status = 422, description = "Not valid where it stands", body = Fields, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive in time", body = Fields, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
 )]

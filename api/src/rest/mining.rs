@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::transactions::read_body;
+use super::body::read_body;
 use crate::{
     ApiState,
     error::{Fields, Problem, Refused},

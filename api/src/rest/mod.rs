@@ -3,6 +3,7 @@
 pub mod accounts;
 mod address;
 pub mod blocks;
+mod body;
 mod caching;
 pub mod desk;
 pub mod dev;

@@ -2,12 +2,10 @@
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{Request, State},
     http::StatusCode,
 };
 use chain::{CheckedTransaction, PoolError, TxHash};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{
@@ -16,11 +14,11 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Segment, read, transaction_hash};
+use super::{Segment, body::read_body, read, transaction_hash};
 use crate::{
     ApiState, Submission,
     error::{Fields, Problem, Refused},
-    limits::{BODY_BYTES_MAX, BODY_TIME_OUT, SUBMIT_TIME_OUT},
+    limits::SUBMIT_TIME_OUT,
     orders,
     view::{StandingJson, TransactionJson, hex_bytes},
 };
@@ -95,28 +93,6 @@ pub(super) async fn hand_in(
 pub(super) fn unavailable(detail: &str) -> Problem {
     let detail = format!("{detail}; try again");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
-}
-
-/// A request's body, within the limits of size and time.
-pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    let limited = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    match timeout(BODY_TIME_OUT, limited.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("a body has at most {BODY_BYTES_MAX} bytes"),
-        )),
-        Ok(Err(error)) => Err(Problem::bad_request("bad_body", error.to_string())),
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_too_slow",
-            format!(
-                "the body did not arrive within {} s",
-                BODY_TIME_OUT.as_secs()
-            ),
-        )),
-    }
 }
 
 /// The transaction's bytes out of any of the accepted forms.

@@ -82,6 +82,7 @@ struct Server {
 struct Doors {
     listener: TcpListener,
     vhosts: Vec<String>,
+    origins: Vec<String>,
     operator: api::operator::Operator,
     desk: Desk,
     outside: Outside,
@@ -183,6 +184,7 @@ impl Running {
         let doors = Doors {
             listener,
             vhosts: settings.http_vhosts.clone(),
+            origins: settings.http_corsdomain.clone(),
             operator,
             desk: start_desk(runtime, site.clone(), &wiring, &mut tasks),
             outside,
@@ -374,6 +376,7 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
         events,
         desk: doors.desk,
         vhosts: Arc::new(doors.vhosts),
+        origins: Arc::new(doors.origins),
         operator: doors.operator,
         mining: doors.outside.questions,
         fees: Arc::new(Fees::default()),

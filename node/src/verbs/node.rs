@@ -89,6 +89,15 @@ pub struct Args {
         value_delimiter = ','
     )]
     pub http_vhosts: Option<Vec<String>>,
+    /// Origins of web pages that may read from the HTTP API and hand in signed transactions,
+    /// separated by commas; * for any
+    #[arg(
+        long = "http.corsdomain",
+        env = "LIGNUM_HTTP_CORSDOMAIN",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    pub http_corsdomain: Option<Vec<String>>,
     /// Mine; --mine=false overrides a configuration file
     #[arg(
         long,
