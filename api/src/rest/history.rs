@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::{Segment, address::parse, limit, query, read};
 use crate::{
     ApiState, View,
-    error::{Problem, Refused},
+    error::{Fields, Problem, Refused},
     limits::{HISTORY_BYTES_MAX, HISTORY_DEFAULT, PAGE_MAX, PAGE_TRANSACTIONS_MAX},
     view::{HeadJson, HistoryJson, MinedBlock},
 };
@@ -41,6 +41,7 @@ pub struct Page {
     params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum"), Page),
     responses(
         (status = 200, description = "Found", body = HistoryJson),
+        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
 )]
