@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, TryLockError},
 };
 
-use chain::{Address, BlockId, ChainSpec, Header, StoreError, Time, U256};
+use chain::{Address, BlockHash, BlockId, ChainSpec, ChangeSet, Header, StoreError, Time, U256};
 
 use crate::{
     View,
@@ -143,8 +143,7 @@ impl Known {
         follow(view, at, |header, way| {
             // An address of a branch that was left is asked for in vain, and may come back.
             if matches!(way, Way::Joins) && header.extension.height > 0 {
-                let set = view.reader.changes(&header.hash())?;
-                let set = set.unwrap_or_default();
+                let set = changed_by(view, &header.hash())?;
                 let accounts = set.accounts.iter();
                 addresses.extend(accounts.map(|change| Address::from(change.address)));
                 changes += set.accounts.len();
@@ -183,6 +182,12 @@ impl Known {
                 .collect(),
         }
     }
+}
+
+/// What a block of the best chain changed.
+pub(crate) fn changed_by(view: &View, hash: &BlockHash) -> Result<Arc<ChangeSet>, StoreError> {
+    let missing = || StoreError(format!("no change set for executed block {hash}"));
+    view.reader.changes(hash)?.ok_or_else(missing)
 }
 
 /// Waits for nobody: a thread that waited here would be missing for other requests.

@@ -7,7 +7,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use chain::{Account, Address, BlockId, params::STATE_WINDOW};
+use chain::{Account, Address, BlockId, StoreError, params::STATE_WINDOW};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +15,7 @@ use super::{Segment, address, blocks::find, limit, query, read};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
-    ledger::Top,
+    ledger::{Top, changed_by},
     limits::{BATCH_MAX, TOP_MAX},
     view::{AccountJson, AccountsJson, HeadJson, TopAccountJson, TopAccountsJson},
 };
@@ -201,10 +201,8 @@ fn past(view: &View, address: &Address, height: u64) -> Result<Account, Problem>
     }
     for later in height + 1..=view.head.height {
         let hash = view.reader.canonical(later)?;
-        let changes = hash.map(|hash| view.reader.changes(&hash)).transpose()?;
-        let Some(changes) = changes.flatten() else {
-            continue;
-        };
+        let missing = || Problem::from(StoreError(format!("the best chain has no block {later}")));
+        let changes = changed_by(view, &hash.ok_or_else(missing)?)?;
         let found = changes
             .accounts
             .binary_search_by_key(&address.0.0, |change| change.address);

@@ -17,7 +17,7 @@ use api::{
     network::hash_rate,
     operator::{Command, Made, Order, Outcome, Refusal},
 };
-use chain::{Bits, BlockId, CheckedBlock, StoreError, U256, rules};
+use chain::{Bits, BlockId, CheckedBlock, StoreError, rules};
 use miner::Miner;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
