@@ -9,7 +9,7 @@ use crate::{
     check::{CheckedBlock, CheckedHeader},
     hash::{BlockHash, TxHash},
     message::{Peer, Request, Status},
-    pool::PoolError,
+    pool::{Departure, PoolError},
     store::{Batch, BlockId},
     transaction::CheckedTransaction,
 };
@@ -97,7 +97,12 @@ pub enum Input {
         transaction: CheckedTransaction,
     },
     /// The pool's journal, as the store had it when the node was opened.
-    Journal(Vec<CheckedTransaction>),
+    Journal {
+        /// What was in the pool.
+        transactions: Vec<CheckedTransaction>,
+        /// What had left it, and why.
+        departed: Vec<Departure>,
+    },
     /// A peer's request.
     Request {
         /// Who asks.

@@ -43,6 +43,7 @@ struct Inner {
     rows: BTreeMap<(Address, BlockId), Vec<u32>>,
     head: Option<BlockId>,
     pooled: BTreeMap<TxHash, Vec<u8>>,
+    departed: BTreeMap<TxHash, Vec<u8>>,
 }
 
 /// The store.
@@ -86,6 +87,12 @@ impl Store for MemoryStore {
             match change {
                 Some(transaction) => inner.pooled.insert(*hash, transaction.bytes().to_vec()),
                 None => inner.pooled.remove(hash),
+            };
+        }
+        for (hash, change) in &batch.departed {
+            match change {
+                Some(departure) => inner.departed.insert(*hash, departure.encode()),
+                None => inner.departed.remove(hash),
             };
         }
         Ok(())
@@ -248,6 +255,10 @@ impl Reader for MemorySnapshot {
 
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         Ok(self.0.pooled.values().cloned().collect())
+    }
+
+    fn departed(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(self.0.departed.values().cloned().collect())
     }
 
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {

@@ -202,6 +202,11 @@ impl Reader for Overlay<'_> {
         self.base.pooled()
     }
 
+    /// Only what is committed, as above.
+    fn departed(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.base.departed()
+    }
+
     /// Only what is committed: nodes are opened on durable stores.
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {
         self.base.for_each_header(visit)

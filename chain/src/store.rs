@@ -18,6 +18,7 @@ use crate::{
     hash::{BlockHash, TxHash},
     header::Header,
     history::{self, Parties, Row},
+    pool::Departure,
     receipt::Receipt,
     transaction::CheckedTransaction,
 };
@@ -85,6 +86,8 @@ pub struct Batch {
     pub head: Option<BlockId>,
     /// The pool's journal: transactions to keep for the next start, or no longer.
     pub pooled: BTreeMap<TxHash, Option<CheckedTransaction>>,
+    /// The journal of those that left the pool: why, to be told after the next start, or no longer.
+    pub departed: BTreeMap<TxHash, Option<Departure>>,
 }
 
 impl Batch {
@@ -110,6 +113,7 @@ impl Batch {
         self.canonical.extend(later.canonical);
         self.head = later.head.or(self.head);
         self.pooled.extend(later.pooled);
+        self.departed.extend(later.departed);
     }
 }
 
@@ -192,6 +196,9 @@ pub trait Reader {
 
     /// The pool's journal: encodings of transactions, in the order of their hashes.
     fn pooled(&self) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// The journal of departures from the pool, encoded, in the order of the transactions' hashes.
+    fn departed(&self) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Visits every header with its stage, parents before children.
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError>;

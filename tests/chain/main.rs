@@ -113,6 +113,7 @@ mod node_store;
 mod node_sync;
 mod pool;
 mod pool_attacks;
+mod pool_departures;
 mod pool_laws;
 mod pool_model;
 mod record;

@@ -165,7 +165,10 @@ fn the_journal_of_the_pool() {
     assert_eq!(held(&shell), hashes(&[&b, &c, &d]));
     // What the store still has and the pool refuses is struck off.
     let mut shell = shell.restarted();
-    shell.input(Input::Journal(vec![other.clone()]));
+    shell.input(Input::Journal {
+        transactions: vec![other.clone()],
+        departed: Vec::new(),
+    });
     assert_eq!(held(&shell), hashes(&[&b, &c, &d]));
     let gone = shell.node.pool().departure(&other.hash()).cloned();
     assert_eq!(gone.unwrap().reason.code(), "not_taken_back");

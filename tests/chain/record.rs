@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chain::{
     Batch, BlockHash, BlockId, CheckedBlock, CheckedTransaction, Effect, Fault, Input, MemoryStore,
     Node, Overlay, Peer, Request, Stage, Store, Ticket, Time,
+    pool::{Departure, Reason},
     record::{RecordError, Stored, Trace, TraceHash, decode_step, encode_step},
 };
 use proptest::{
@@ -71,6 +72,15 @@ fn inputs(
     let (peer, ticket, request) = (Peer(number), Ticket(!number), asked.clone());
     let transactions = parts.transactions[..choice % 4].to_vec();
     let headers = parts.blocks[..choice % 3].iter();
+    let reason = Reason::Told {
+        code: "replaced",
+        text: format!("number {number}"),
+    };
+    let departure = Departure {
+        hash: parts.transactions[choice % 3].hash(),
+        reason,
+        unix_secs: number,
+    };
     vec![
         Input::Block {
             from: hash.map(|_| peer),
@@ -109,7 +119,10 @@ fn inputs(
             ticket,
             transaction: parts.transactions[choice % 3].clone(),
         },
-        Input::Journal(transactions),
+        Input::Journal {
+            transactions,
+            departed: vec![departure],
+        },
         Input::Request {
             from: peer,
             ticket,
@@ -203,7 +216,13 @@ fn what_is_invalid_is_not_read() {
     let now = Time::default();
     let block = parts.blocks[1].clone();
     let block = encode_step(now, &Input::Block { from: None, block });
-    let journal = encode_step(now, &Input::Journal(parts.transactions.clone()));
+    let journal = encode_step(
+        now,
+        &Input::Journal {
+            transactions: parts.transactions.clone(),
+            departed: Vec::new(),
+        },
+    );
     spec.chain_id += 1;
     let refused = decode_step(&block, &spec).unwrap_err();
     assert!(matches!(refused, RecordError::Block(_)), "{refused}");

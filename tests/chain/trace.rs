@@ -6,14 +6,27 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chain::{
-    Batch, BlockHash, BlockId, Body, ChangeSet, Effect, Event, Fault, Input, Log, Peer, PoolError,
-    Receipt, Request, Ticket, Time, TxHash, Verdict,
+    Batch, BlockHash, BlockId, Body, ChangeSet, CheckedTransaction, Effect, Event, Fault, Input,
+    Log, Peer, PoolError, Receipt, Request, Ticket, Time, TxHash, Verdict,
     execution::{AccountChange, CodeAdded, SlotChange},
+    pool::{Departure, Reason},
     record::{Trace, TraceHash, encode_step},
     store::ExecutedBlock,
 };
 
 use crate::record::{Parts, parts, time};
+
+fn departure(unix_secs: u64) -> Departure {
+    Departure {
+        hash: TxHash([1; 32]),
+        reason: Reason::SenderHasCode,
+        unix_secs,
+    }
+}
+
+fn departed(transaction: &CheckedTransaction, change: Option<Departure>) -> Effect {
+    commit(|batch| drop(batch.departed.insert(transaction.hash(), change)))
+}
 
 fn id(byte: u8) -> BlockId {
     BlockId {
@@ -115,6 +128,9 @@ fn batches(parts: &Parts) -> Vec<Effect> {
             let kept = Some(transaction.clone());
             batch.pooled.insert(transaction.hash(), kept);
         }),
+        departed(transaction, None),
+        departed(transaction, Some(departure(1))),
+        departed(transaction, Some(departure(2))),
     ]
 }
 

@@ -10,7 +10,8 @@ use std::{
 
 use chain::{
     Batch, BlockHash, Effect, Input, MemoryStore, Node, Overlay, PoolSnapshot, Reader, Store, Time,
-    TxHash, U256, Verdict, pool::PoolLimits,
+    TxHash, U256, Verdict,
+    pool::{Departure, PoolLimits},
 };
 
 use super::{
@@ -89,6 +90,8 @@ pub struct Host {
     seen: BTreeMap<[u8; 32], u64>,
     pub pool: Arc<PoolSnapshot>,
     pub promises: BTreeMap<TxHash, Promise>,
+    /// Those of which the node has told why they left; asked again after a crash.
+    pub told: BTreeMap<TxHash, Promise>,
     pub crash: Option<Crash>,
     pub steps: u64,
 }
@@ -119,6 +122,7 @@ impl Host {
             seen: BTreeMap::new(),
             pool: Arc::default(),
             promises: BTreeMap::new(),
+            told: BTreeMap::new(),
             crash: None,
             steps: 0,
         }
@@ -168,7 +172,14 @@ impl Host {
         let checked = journal
             .iter()
             .map(|bytes| wire.transaction(bytes, &model.spec));
-        Input::Journal(checked.collect::<Result<_, _>>().unwrap())
+        let departed = db.departed().unwrap();
+        let departed = departed
+            .iter()
+            .map(|bytes| Departure::decode(bytes).unwrap());
+        Input::Journal {
+            transactions: checked.collect::<Result<_, _>>().unwrap(),
+            departed: departed.collect(),
+        }
     }
 
     /// Memory is gone; the store is kept, and what users were told is still owed.
@@ -181,6 +192,7 @@ impl Host {
         self.loads.clear();
         self.orphans.clear();
         self.seen.clear();
+        self.promises.append(&mut self.told);
     }
 
     /// One step and its checks.

@@ -34,7 +34,7 @@ pub fn check_promises(host: &mut Host, tally: &mut Tally) {
         told.push(*hash);
     }
     for hash in told {
-        host.promises.remove(&hash);
+        host.told.extend(host.promises.remove_entry(&hash));
     }
 }
 
@@ -56,6 +56,10 @@ fn check_reason(promise: &Promise, departure: &Departure, tally: &mut Tally) {
         }
         Reason::Evicted { .. } => tally.reach(Reached::PoolEviction),
         Reason::NotTakenBack(_) => tally.reach(Reached::NotTakenBack),
+        Reason::Told { text, .. } => {
+            assert!(!text.is_empty());
+            tally.reach(Reached::ToldAgain);
+        }
         Reason::Expired { secs } => assert!(*secs >= 3 * 3_600, "expired after {secs} s"),
         Reason::SenderHasCode => panic!("no sender has code here"),
     }

@@ -97,13 +97,14 @@ pub enum Reached {
     NotTakenBack,
     Returned,
     Journal,
+    ToldAgain,
     Charged,
     HostilePunished,
     TemplateFilled,
 }
 
 /// Every situation.
-pub const REACHED: [Reached; 20] = [
+pub const REACHED: [Reached; 21] = [
     Reached::Reorg,
     Reached::DeepReorg,
     Reached::Tie,
@@ -121,6 +122,7 @@ pub const REACHED: [Reached; 20] = [
     Reached::NotTakenBack,
     Reached::Returned,
     Reached::Journal,
+    Reached::ToldAgain,
     Reached::Charged,
     Reached::HostilePunished,
     Reached::TemplateFilled,

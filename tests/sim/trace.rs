@@ -71,7 +71,7 @@ impl Trace {
                 for executed in &batch.executed {
                     self.bytes(&executed.id.hash.0[..8]);
                 }
-                for hash in batch.pooled.keys() {
+                for hash in batch.pooled.keys().chain(batch.departed.keys()) {
                     self.bytes(&hash.0[..8]);
                 }
                 let rest = [

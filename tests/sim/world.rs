@@ -375,7 +375,7 @@ impl World {
             0 => Reached::Joined,
             _ => Reached::CrashRecovery,
         });
-        if matches!(&journal, Input::Journal(transactions) if !transactions.is_empty()) {
+        if matches!(&journal, Input::Journal { transactions, .. } if !transactions.is_empty()) {
             self.tally.reach(Reached::Journal);
         }
         self.input(at, journal);

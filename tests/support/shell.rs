@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use chain::{
     Block, BlockHash, ChainSpec, CheckedBlock, CheckedTransaction, Effect, Event, Fault, Input,
     MemoryStore, Node, Peer, Reader, Request, Stage, Store, Ticket, Time, TxHash, Verdict,
-    pool::PoolError,
+    pool::{Departure, PoolError},
 };
 
 use super::ledger::Ledger;
@@ -71,8 +71,16 @@ impl Shell {
         };
         let check = |bytes: &Vec<u8>| CheckedTransaction::check(bytes, spec.chain_id).unwrap();
         let journal: Vec<_> = db.pooled().unwrap().iter().map(check).collect();
-        if !journal.is_empty() {
-            shell.step(Input::Journal(journal));
+        let departed = db.departed().unwrap();
+        let departed = departed
+            .iter()
+            .map(|bytes| Departure::decode(bytes).unwrap());
+        let departed: Vec<_> = departed.collect();
+        if !journal.is_empty() || !departed.is_empty() {
+            shell.step(Input::Journal {
+                transactions: journal,
+                departed,
+            });
         }
         shell
     }

@@ -232,6 +232,7 @@ impl<E: Execution> Node<E> {
         let verdict = self.dispatch(input, &mut step)?;
         self.ask_to_continue(&mut step);
         step.batch.pooled = self.pool.take_journal();
+        step.batch.departed = self.pool.take_departed();
         if !step.batch.is_empty() {
             out.push(Effect::Commit(step.batch));
         }
@@ -256,7 +257,13 @@ impl<E: Execution> Node<E> {
                 ticket,
                 transaction,
             } => self.submit(ticket, &transaction, step),
-            Input::Journal(transactions) => self.take_journal(transactions, step),
+            Input::Journal {
+                transactions,
+                departed,
+            } => {
+                self.pool.remember(departed);
+                self.take_journal(transactions, step);
+            }
             Input::Headers { from, headers } => self.take_headers(from, &headers, step),
             Input::Status { from, status } => self.take_status(from, &status, step),
             Input::Answered { from, request } => self.take_answered(from, &request, step),

@@ -1,9 +1,13 @@
 //! Why transactions left the pool: the latest of them, for those who ask where theirs has gone.
+//!
+//! Those that users of this node were told to be kept are told also after a restart: the pool writes
+//! their departures into its journal, and [`Departure::decode`] reads them back.
 
 use rpds::RedBlackTreeMapSync;
+use wincode::{SchemaRead, SchemaWrite};
 
 use super::PoolError;
-use crate::{hash::TxHash, params::POOL_DEPARTURES, store::BlockId};
+use crate::{codec, hash::TxHash, params::POOL_DEPARTURES, store::BlockId};
 
 /// A transaction that the pool had taken and no longer has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +64,62 @@ pub enum Reason {
     /// A reorg undid its block, or the node was restarted, and the pool did not take it again.
     #[error("not taken back: {0}")]
     NotTakenBack(PoolError),
+    /// What was told of it before the node was restarted.
+    #[error("{text}")]
+    Told {
+        /// The stable name.
+        code: &'static str,
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// The stable names of all reasons.
+const CODES: [&str; 8] = [
+    "mined",
+    "replaced",
+    "displaced",
+    "evicted",
+    "expired",
+    "nonce_used",
+    "sender_has_code",
+    "not_taken_back",
+];
+
+/// A departure in the journal.
+#[derive(SchemaRead, SchemaWrite)]
+struct Stored {
+    hash: TxHash,
+    unix_secs: u64,
+    code: String,
+    text: String,
+}
+
+impl Departure {
+    /// Its bytes in the journal.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(&Stored {
+            hash: self.hash,
+            unix_secs: self.unix_secs,
+            code: self.reason.code().to_owned(),
+            text: self.reason.to_string(),
+        })
+    }
+
+    /// Reads one from the journal; the error says what is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let stored: Stored = codec::decode(bytes)?;
+        let code = CODES.into_iter().find(|code| *code == stored.code);
+        let code = code.ok_or_else(|| format!("no reason is called {:?}", stored.code))?;
+        Ok(Self {
+            hash: stored.hash,
+            reason: Reason::Told {
+                code,
+                text: stored.text,
+            },
+            unix_secs: stored.unix_secs,
+        })
+    }
 }
 
 impl Reason {
@@ -74,6 +134,7 @@ impl Reason {
             Self::NonceUsed { .. } => "nonce_used",
             Self::SenderHasCode => "sender_has_code",
             Self::NotTakenBack(_) => "not_taken_back",
+            Self::Told { code, .. } => code,
         }
     }
 }
@@ -82,22 +143,37 @@ impl Reason {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Departures {
     ring: RedBlackTreeMapSync<u64, Departure>,
+    /// The number of each transaction's last one.
+    last: RedBlackTreeMapSync<TxHash, u64>,
     next: u64,
 }
 
 impl Departures {
-    /// Notes one, and forgets the oldest beyond the limit.
-    pub(super) fn push(&mut self, departure: Departure) {
+    /// Notes one. Beyond the limit the oldest is forgotten, and returned if nothing later is known
+    /// of that transaction.
+    pub(super) fn push(&mut self, departure: Departure) -> Option<TxHash> {
+        self.last.insert_mut(departure.hash, self.next);
         self.ring.insert_mut(self.next, departure);
         self.next = self.next.saturating_add(1);
-        if self.ring.size() > POOL_DEPARTURES {
-            let first = self.ring.first().map(|(number, _)| *number);
-            first.map(|number| self.ring.remove_mut(&number));
+        if self.ring.size() <= POOL_DEPARTURES {
+            return None;
         }
+        let (number, hash) = self.ring.first().map(|(number, one)| (*number, one.hash))?;
+        self.ring.remove_mut(&number);
+        let is_last = self.last.get(&hash) == Some(&number);
+        is_last.then(|| {
+            self.last.remove_mut(&hash);
+            hash
+        })
     }
 
     /// All that are remembered, the latest first.
     pub(super) fn latest(&self) -> impl Iterator<Item = &Departure> {
         self.ring.values().rev()
+    }
+
+    /// The last one of a transaction.
+    pub(super) fn of(&self, hash: &TxHash) -> Option<&Departure> {
+        self.ring.get(self.last.get(hash)?)
     }
 }

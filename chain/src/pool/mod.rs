@@ -100,6 +100,9 @@ impl Source {
 /// What the journal is to keep from now on, or no longer.
 pub type JournalChanges = BTreeMap<TxHash, Option<CheckedTransaction>>;
 
+/// Whose departures are to be told also after a restart from now on, or no longer.
+pub type DepartureChanges = BTreeMap<TxHash, Option<Departure>>;
+
 /// The pool of one node.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
@@ -112,6 +115,9 @@ pub struct Pool {
     /// Those that the journal keeps, in the order of their hashes.
     durable: BTreeSet<TxHash>,
     journal: JournalChanges,
+    /// Departures that the store has, or will have with the next batch.
+    kept: BTreeSet<TxHash>,
+    departed: DepartureChanges,
 }
 
 impl Pool {
@@ -145,6 +151,20 @@ impl Pool {
     /// What is to be written to the journal since this was last asked.
     pub fn take_journal(&mut self) -> JournalChanges {
         std::mem::take(&mut self.journal)
+    }
+
+    /// What is to be written of departures since this was last asked.
+    pub fn take_departed(&mut self) -> DepartureChanges {
+        std::mem::take(&mut self.departed)
+    }
+
+    /// Takes back what was told of departures before the node was stopped.
+    pub fn remember(&mut self, mut departures: Vec<Departure>) {
+        departures.sort_by_key(|departure| (departure.unix_secs, departure.hash));
+        for departure in departures {
+            self.kept.insert(departure.hash);
+            self.push(departure);
+        }
     }
 
     /// Those that the journal keeps, in the order of their hashes, after one or from the beginning.
@@ -211,7 +231,11 @@ impl Pool {
     /// Notes that a transaction that had been in a block or in the journal was not taken back.
     pub fn not_taken_back(&mut self, hash: TxHash, error: PoolError, now: Time) {
         self.journal.insert(hash, None);
-        self.note(hash, Reason::NotTakenBack(error), now);
+        self.keep(Departure {
+            hash,
+            reason: Reason::NotTakenBack(error),
+            unix_secs: now.unix_secs,
+        });
     }
 
     /// Judges a sender's transactions again after a block changed its account. `mined` says in
@@ -341,16 +365,36 @@ impl Pool {
         if entry.is_durable {
             self.journal.insert(hash, None);
         }
-        self.note(hash, reason, now);
-    }
-
-    fn note(&mut self, hash: TxHash, reason: Reason, now: Time) {
-        let unix_secs = now.unix_secs;
-        Arc::make_mut(&mut self.shared).departures.push(Departure {
+        // Where a transaction was mined is told by the chain.
+        let keeps = entry.is_durable && !matches!(reason, Reason::Mined(_));
+        let departure = Departure {
             hash,
             reason,
-            unix_secs,
-        });
+            unix_secs: now.unix_secs,
+        };
+        if keeps {
+            self.keep(departure);
+        } else {
+            self.push(departure);
+        }
+    }
+
+    /// Notes a departure that is to outlive a restart.
+    fn keep(&mut self, departure: Departure) {
+        self.kept.insert(departure.hash);
+        self.departed
+            .insert(departure.hash, Some(departure.clone()));
+        self.push(departure);
+    }
+
+    fn push(&mut self, departure: Departure) {
+        let departures = &mut Arc::make_mut(&mut self.shared).departures;
+        if let Some(forgotten) = departures
+            .push(departure)
+            .filter(|hash| self.kept.remove(hash))
+        {
+            self.departed.insert(forgotten, None);
+        }
     }
 }
 

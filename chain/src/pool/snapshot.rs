@@ -185,7 +185,7 @@ impl PoolSnapshot {
 
     /// The last departure of a transaction, if it is among the latest ones.
     pub fn departure(&self, hash: &TxHash) -> Option<&Departure> {
-        self.departures().find(|departure| departure.hash == *hash)
+        self.departures.of(hash)
     }
 
     /// Those that could be mined now, best price first, each sender's in nonce order: found one by

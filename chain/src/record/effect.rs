@@ -113,6 +113,13 @@ fn batch(out: &mut Writer, batch: &Batch) {
         out.raw(&hash.0);
         out.option(kept.as_ref(), transaction);
     }
+    out.length(batch.departed.len());
+    for (hash, kept) in &batch.departed {
+        out.raw(&hash.0);
+        out.option(kept.as_ref(), |out, departure| {
+            out.bytes(&departure.encode());
+        });
+    }
 }
 
 fn executed(out: &mut Writer, block: &ExecutedBlock) {

@@ -12,6 +12,7 @@ use crate::{
     hash::BlockHash,
     header::Header,
     message::{Peer, Request, Status},
+    pool::Departure,
     spec::ChainSpec,
     transaction::CheckedTransaction,
 };
@@ -56,9 +57,13 @@ pub fn write(out: &mut Writer, input: &Input) {
             out.u64(ticket.0);
             transaction(out, submitted);
         }
-        Input::Journal(transactions) => {
+        Input::Journal {
+            transactions,
+            departed,
+        } => {
             out.u8(9);
             out.list(transactions, transaction);
+            out.list(departed, |out, departure| out.bytes(&departure.encode()));
         }
         Input::Request {
             from,
@@ -138,7 +143,11 @@ pub fn read(reader: &mut Reader<'_>, spec: &ChainSpec) -> Result<Input, RecordEr
             ticket: Ticket(reader.u64()?),
             transaction: checked(reader)?,
         },
-        9 => Input::Journal(reader.list(checked)?),
+        9 => Input::Journal {
+            transactions: reader.list(checked)?,
+            departed: reader
+                .list(|reader| Departure::decode(reader.bytes()?).map_err(malformed))?,
+        },
         10 => Input::Request {
             from: read_peer(reader)?,
             request: read_request(reader)?,

@@ -229,7 +229,7 @@ fn weight(step: &Step) -> usize {
     let input = match &step.input {
         Input::Block { block, .. } => block.memory(),
         Input::Headers { headers, .. } => headers.len() * 1_024,
-        Input::Transactions { transactions, .. } | Input::Journal(transactions) => {
+        Input::Transactions { transactions, .. } | Input::Journal { transactions, .. } => {
             transactions.iter().map(transaction).sum()
         }
         _ => 1_024,

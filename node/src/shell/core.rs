@@ -204,9 +204,17 @@ impl<S: Store> Running<S> {
     fn take_journal(&mut self) -> Result<(), StoreError> {
         let items = self.snapshot.pooled()?;
         let damaged = |error| StoreError(format!("the pool's journal is damaged: {error}"));
-        let transactions = check::transactions(&items, self.core.node.spec()).map_err(damaged)?;
+        let transactions = check::transactions(&items, self.core.node.spec());
+        let transactions = transactions.map_err(|error| damaged(error.to_string()))?;
+        let departed = self.snapshot.departed()?;
+        let departed = departed.iter().map(|bytes| Departure::decode(bytes));
+        let departed = departed.collect::<Result<_, _>>().map_err(damaged)?;
         let mut group = Group::default();
-        self.step(Input::Journal(transactions), &mut group)?;
+        let journal = Input::Journal {
+            transactions,
+            departed,
+        };
+        self.step(journal, &mut group)?;
         self.finish(group)
     }
 
