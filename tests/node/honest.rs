@@ -32,10 +32,6 @@ struct Sent {
     nonce: u64,
     /// Who accepted it.
     home: u32,
-    /// Why it left, once that was told.
-    told: Option<String>,
-    /// That node was killed since, and may have forgotten why it left.
-    is_forgettable: bool,
 }
 
 struct World {
@@ -116,14 +112,7 @@ impl World {
             Ok(hash) => {
                 self.tips.insert(nonce, tip);
                 self.next[0] = self.next[0].max(nonce + 1);
-                let sent = Sent {
-                    hash,
-                    nonce,
-                    home,
-                    told: None,
-                    is_forgettable: false,
-                };
-                self.sent.push(sent);
+                self.sent.push(Sent { hash, nonce, home });
             }
             Err(status) => assert_eq!(status, 422, "only the rival sends the same twice"),
         }
@@ -154,9 +143,6 @@ impl World {
         self.check();
         let killed = pid(&self.net.directory, node);
         signal(killed, "KILL");
-        for sent in self.sent.iter_mut().filter(|sent| sent.home == node) {
-            sent.is_forgettable = true;
-        }
         wait_for("the node started again", || {
             endpoints(&self.net.directory, node).is_some_and(|found| found["pid"] != killed)
         });
@@ -189,11 +175,10 @@ impl World {
         answer().expect("it has just answered")
     }
 
-    /// Every one that was accepted is in a block, or waits, or its node has said why it left: for
-    /// another one of the same sender.
-    fn check(&mut self) {
-        for at in 0..self.sent.len() {
-            let sent = &self.sent[at];
+    /// Every one that was accepted is in a block, or waits, or its node says why it left: for
+    /// another one of the same sender. That the node was killed since is no excuse.
+    fn check(&self) {
+        for sent in &self.sent {
             let rivals = self.sent.iter().filter(|other| other.nonce == sent.nonce);
             let is_alone = rivals.count() == 1;
             let (status, standing) = self.standing(sent);
@@ -213,10 +198,7 @@ impl World {
                         "{} of nonce {}: {standing}",
                         sent.hash, sent.nonce
                     );
-                    self.sent[at].told = Some(code);
                 }
-                // A node that was killed has forgotten what it told before, or could have.
-                (404, _) if sent.is_forgettable && (sent.told.is_some() || !is_alone) => {}
                 _ => panic!("{} of nonce {}: {status} {standing}", sent.hash, sent.nonce),
             }
         }

@@ -15,7 +15,9 @@ use std::{
 
 use chain::{
     Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store,
-    StoreError, Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
+    StoreError, Ticket, TxHash, Verdict,
+    params::STEPS_PER_COMMIT,
+    pool::{Departure, PoolError},
 };
 use p2p::GossipToken;
 use state::Evm;
@@ -203,7 +205,7 @@ impl<S: Store> Running<S> {
     /// Gives the pool back what users were told that it has, before anything else is taken.
     fn take_journal(&mut self) -> Result<(), StoreError> {
         let items = self.snapshot.pooled()?;
-        let damaged = |error| StoreError(format!("the pool's journal is damaged: {error}"));
+        let damaged = |error: String| StoreError(format!("the pool's journal is damaged: {error}"));
         let transactions = check::transactions(&items, self.core.node.spec());
         let transactions = transactions.map_err(|error| damaged(error.to_string()))?;
         let departed = self.snapshot.departed()?;

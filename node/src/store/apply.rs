@@ -52,6 +52,12 @@ pub fn apply(tables: &mut WriteTables<'_>, batch: &Batch) -> Result<(), Trouble>
             None => tables.pool.remove(&hash.0)?,
         }
     }
+    for (hash, change) in &batch.departed {
+        match change {
+            Some(departure) => tables.departed.put(&hash.0, &departure.encode())?,
+            None => tables.departed.remove(&hash.0)?,
+        }
+    }
     Ok(())
 }
 

@@ -234,6 +234,10 @@ impl Reader for RedbSnapshot {
         self.read(ReadTables::pooled)
     }
 
+    fn departed(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.read(ReadTables::departed)
+    }
+
     /// One page is read and decoded while another is visited.
     fn for_each_header(&self, visit: &mut dyn FnMut(Arc<Header>, Stage)) -> Result<(), StoreError> {
         thread::scope(|scope| {

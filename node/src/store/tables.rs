@@ -14,6 +14,7 @@
 //! | changes, receipts | height ‖ hash ‖ number | a piece (`pieces`) |
 //! | parties | height ‖ hash | whose the transactions are (`history`) |
 //! | pool | a transaction's hash | its encoding |
+//! | departed | a transaction's hash | when and why it left the pool |
 //!
 //! Heights in keys are big-endian, so that keys sort by height and parents come first.
 
@@ -57,6 +58,8 @@ pub struct Tables<T> {
     pub parties: Named<T>,
     /// The pool's journal.
     pub pool: Named<T>,
+    /// The journal of what left the pool.
+    pub departed: Named<T>,
 }
 
 /// The tables of a snapshot.
@@ -76,6 +79,7 @@ impl<T> Tables<T> {
             changes: named("changes")?,
             receipts: named("receipts")?,
             pool: named("pool")?,
+            departed: named("departed")?,
             parties: named("parties")?,
         })
     }
@@ -99,6 +103,11 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
     /// All transactions of the pool's journal.
     pub fn pooled(&self) -> Result<Vec<Vec<u8>>, Trouble> {
         self.pool.get_all(&[])
+    }
+
+    /// All departures from the pool that are to be told.
+    pub fn departed(&self) -> Result<Vec<Vec<u8>>, Trouble> {
+        self.departed.get_all(&[])
     }
 
     /// The head.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use chain::{
     Address, BlockHash, ChangeSet, CheckedTransaction, Header, Log, Receipt, TxHash,
     execution::{CodeAdded, SlotChange},
+    pool::{Departure, Reason},
     store::{Batch, BlockId, ExecutedBlock, Past, Reader, Stage, Store, TransactionPlace},
     transaction::hash_of,
 };
@@ -22,6 +23,7 @@ fn conforms<B: Bench>(mut new: impl FnMut() -> B) {
     holds_a_worst_case_block(&mut new());
     visits_parents_first(&mut new());
     keeps_the_journal(&mut new());
+    keeps_departures(&mut new());
     tells_the_past(&mut new());
 }
 
@@ -203,6 +205,37 @@ fn keeps_the_journal(bench: &mut impl Bench) {
     assert_eq!(before.pooled(), held(&[&all[0], &all[1], &all[2]]));
     store.commit(&drop(0..5)).unwrap();
     assert_eq!(store.snapshot().unwrap().pooled(), held(&[]));
+}
+
+/// Why transactions left the pool: the last word in one batch or several.
+fn keeps_departures(bench: &mut impl Bench) {
+    let mut store = bench.make(&genesis());
+    let departure = |byte: u8, unix_secs| Departure {
+        hash: TxHash([byte; 32]),
+        reason: Reason::Expired { secs: 7 },
+        unix_secs,
+    };
+    let word = |byte: u8, unix_secs: Option<u64>| Batch {
+        departed: [(
+            TxHash([byte; 32]),
+            unix_secs.map(|secs| departure(byte, secs)),
+        )]
+        .into(),
+        ..Batch::default()
+    };
+    assert!(!word(1, None).is_empty());
+    let mut batch = word(2, Some(1));
+    for later in [word(1, Some(2)), word(2, Some(3)), word(3, Some(4))] {
+        batch.append(later);
+    }
+    batch.append(word(3, None));
+    store.commit(&batch).unwrap();
+    let before = store.snapshot().unwrap();
+    store.commit(&word(1, None)).unwrap();
+    let store = bench.reopen(store);
+    let after = store.snapshot().unwrap().departed();
+    assert_eq!(after, Ok(vec![departure(2, 3).encode()]));
+    assert_eq!(before.departed().unwrap().len(), 2);
 }
 
 fn drops_and_condemns(bench: &mut impl Bench) {
