@@ -22,6 +22,7 @@ mod promise;
 mod record;
 mod rng;
 mod runner;
+mod said;
 #[path = "../support/mod.rs"]
 mod support;
 mod tally;

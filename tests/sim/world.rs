@@ -14,6 +14,7 @@ use super::{
     model::Model,
     net::{Link, Parcel, Pending},
     rng::Rng,
+    said,
     tally::{Fault, Reached, Tally},
     trace::Trace,
     users::{Ask, User},
@@ -316,6 +317,7 @@ impl World {
                 self.gossip(at, Some(gossip.link), gossip.topic, &gossip.bytes);
             }
         }
+        said::check_said(&self.hosts[at], &self.model, &effects);
         self.carry_out(at, effects);
         if crashed {
             self.crash(at);
