@@ -9,6 +9,7 @@ use chain::{
 use super::{
     net::{Body, LATE_MS, Pending},
     tally::Reached,
+    told,
     wire::Topic,
     world::{Event, World},
 };
@@ -70,6 +71,7 @@ impl World {
         let db = host.store.snapshot().unwrap();
         let status = host.node().status(host.now(self.now_ms));
         let response = serve(request, &status, &host.node().pool(), &db).unwrap();
+        told::check_answer(host, &self.model, request, &response);
         let bytes = response.encode();
         drop(db);
         let again = Response::decode(&bytes).expect("what a node answers can be read");

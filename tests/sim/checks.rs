@@ -28,6 +28,8 @@ pub struct Before {
     head: usize,
     /// A block that must be in the tree afterwards.
     expected: Option<usize>,
+    /// Its header was not in the tree before.
+    is_new: bool,
     /// A block whose parent is not known yet.
     orphan: Option<usize>,
     headers_from: Option<Peer>,
@@ -39,6 +41,7 @@ impl Before {
             now,
             head: host.live.head,
             expected: None,
+            is_new: false,
             orphan: None,
             headers_from: None,
         };
@@ -48,6 +51,11 @@ impl Before {
             _ => {}
         }
         before
+    }
+
+    /// Whether the step was to take this block, of which the tree had not even the header.
+    pub fn is_news(&self, block: usize) -> bool {
+        self.expected == Some(block) && self.is_new
     }
 
     /// Rules F1 and F2: what fits a known parent and has the work joins the tree, whoever sends
@@ -72,6 +80,7 @@ impl Before {
         let fits = known.header_fits && !host.live.is_invalid(known.parent);
         if has_work && fits && !rules::is_early(&model.spec, known.time, self.now.unix_secs) {
             self.expected = Some(index);
+            self.is_new = !host.live.has_header(index);
         }
     }
 }

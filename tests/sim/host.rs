@@ -21,6 +21,7 @@ use super::{
     record::Record,
     support::ledger::Ledger,
     tally::{Reached, Tally},
+    told::{self, Given},
     trace::Trace,
     wire::Wire,
 };
@@ -211,6 +212,7 @@ impl Host {
             self.continues = false;
         }
         let before = Before::of(self, model, now, &input);
+        let given = Given::of(self, model, &input);
         let mut effects = Vec::new();
         let base = self.store.snapshot().unwrap();
         let db = Overlay::new(&base, &self.group.batch);
@@ -221,6 +223,7 @@ impl Host {
         self.steps += 1;
         tally.steps += 1;
         drop(base);
+        told::check_told(model, &given, &before, verdict, &effects);
         let goes_on = self.take(effects, model, &before, tally);
         checks::check_step(self, model, &before, tally);
         let is_full = self.group.steps >= self.group_size;

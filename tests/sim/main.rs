@@ -26,6 +26,7 @@ mod said;
 #[path = "../support/mod.rs"]
 mod support;
 mod tally;
+mod told;
 mod trace;
 mod users;
 mod wire;
