@@ -111,6 +111,7 @@ mod node_reorgs;
 mod node_rules;
 mod node_store;
 mod node_sync;
+mod node_window;
 mod pool;
 mod pool_attacks;
 mod pool_departures;
