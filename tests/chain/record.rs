@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chain::{
     Batch, BlockHash, BlockId, CheckedBlock, CheckedTransaction, Effect, Fault, Input, MemoryStore,
-    Node, Overlay, Peer, Request, Stage, Store, Ticket, Time,
+    Node, Overlay, Peer, Request, Stage, Store, Ticket, Time, TxHash,
     pool::{Departure, Reason},
     record::{RecordError, Stored, Trace, TraceHash, decode_step, encode_step},
 };
@@ -60,6 +60,18 @@ const FAULTS: [Fault; 12] = [
     Fault::Full,
 ];
 
+fn departure(hash: TxHash, number: u64) -> Departure {
+    let reason = Reason::Told {
+        code: "replaced",
+        text: format!("number {number}"),
+    };
+    Departure {
+        hash,
+        reason,
+        unix_secs: number,
+    }
+}
+
 /// Inputs of every kind from a few drawn values.
 fn inputs(
     parts: &Parts,
@@ -72,15 +84,6 @@ fn inputs(
     let (peer, ticket, request) = (Peer(number), Ticket(!number), asked.clone());
     let transactions = parts.transactions[..choice % 4].to_vec();
     let headers = parts.blocks[..choice % 3].iter();
-    let reason = Reason::Told {
-        code: "replaced",
-        text: format!("number {number}"),
-    };
-    let departure = Departure {
-        hash: parts.transactions[choice % 3].hash(),
-        reason,
-        unix_secs: number,
-    };
     vec![
         Input::Block {
             from: hash.map(|_| peer),
@@ -121,7 +124,7 @@ fn inputs(
         },
         Input::Journal {
             transactions,
-            departed: vec![departure],
+            departed: vec![departure(parts.transactions[choice % 3].hash(), number)],
         },
         Input::Request {
             from: peer,
