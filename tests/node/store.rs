@@ -178,7 +178,7 @@ fn tamper_earlier(file: &Path, table: &'static str) {
     {
         let mut open = transaction.open_table(Table::new(table)).unwrap();
         let items = open.iter().unwrap().map(Result::unwrap);
-        let has_content = |key: &[u8], value: &[u8]| key[..8] > [0; 8][..] && value.len() > 40;
+        let has_content = |key: &[u8], value: &[u8]| key[..8] > [0; 8][..] && value.len() > 20;
         let found = items.map(|item| (item.0.value().to_vec(), item.1.value()[8..].to_vec()));
         let mut found = found.filter(|(key, value)| has_content(key, value));
         let (key, mut value) = found.next().unwrap();
