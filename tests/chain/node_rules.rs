@@ -184,6 +184,8 @@ fn b1_limits() {
     let gas = builder.spec.base.gas_limit;
     let result = checked(&mut builder, &|block| block.header.extension.gas_limit -= 1);
     assert_eq!(result, limit("gas_limit", gas, gas - 1));
+    let result = checked(&mut builder, &|block| block.header.extension.gas_limit += 1);
+    assert_eq!(result, limit("gas_limit", gas, gas + 1));
     let result = checked(&mut builder, &|block| {
         block.header.extension.gas_used = gas + 1;
     });

@@ -102,7 +102,7 @@ fn a_header_committed_twice_keeps_its_body() {
 }
 
 /// Sixteen transactions that fill a block, the same for all siblings.
-fn heavy(wallet: &Wallet) -> Vec<CheckedTransaction> {
+pub fn heavy(wallet: &Wallet) -> Vec<CheckedTransaction> {
     let filler = |nonce| {
         let mut transaction = transfer(nonce, wallet.address, 1);
         transaction.input = vec![0; 130_000].into();

@@ -20,6 +20,7 @@ use super::{
     record::Record,
     support::ledger::{Accounts, Ledger},
     tally::{Reached, Tally},
+    told,
 };
 
 /// What held before a step.
@@ -76,7 +77,7 @@ impl Before {
         }
         let node = host.node();
         let is_asked = from.is_none_or(|peer| node.sync().asked(peer, &hash));
-        let has_work = is_asked || known.rank.chain_work() >= node.forest().threshold();
+        let has_work = is_asked || known.rank.chain_work() >= told::threshold(host, model);
         let fits = known.header_fits && !host.live.is_invalid(known.parent);
         if has_work && fits && !rules::is_early(&model.spec, known.time, self.now.unix_secs) {
             self.expected = Some(index);
@@ -213,6 +214,7 @@ fn check_orphans(host: &mut Host, model: &Model, before: &Before, tally: &mut Ta
         return;
     }
     let tracked = std::mem::take(&mut host.orphans);
+    let least_work = told::threshold(host, model);
     let (live, waiting) = (&host.live, host.node().orphans());
     let mut left = Vec::new();
     for orphan in tracked {
@@ -230,7 +232,7 @@ fn check_orphans(host: &mut Host, model: &Model, before: &Before, tally: &mut Ta
             tally.reach(Reached::OrphanEvicted);
         } else {
             let is_early = rules::is_early(&model.spec, known.time, before.now.unix_secs);
-            let has_work = known.rank.chain_work() >= host.node().forest().threshold();
+            let has_work = known.rank.chain_work() >= least_work;
             let fits = known.header_fits && !live.is_invalid(known.parent) && has_work;
             let is_lost = fits && !is_early && !live.has_header(orphan);
             assert!(

@@ -99,6 +99,7 @@ impl Record {
                 known.id.hash
             );
             assert!(self.has_header(known.parent), "parents are stored first");
+            assert!(!self.is_invalid(known.parent), "joined an invalid branch");
             assert!(!self.has_header(block), "a header is stored once");
             self.headers += 1;
             self.set(block, HEADER);
@@ -136,6 +137,9 @@ impl Record {
             );
             self.set(block, INVALID);
         }
+        if !batch.invalid.is_empty() {
+            self.check_heirs(model);
+        }
         if let Some(head) = batch.head {
             self.head = find(&head.hash);
         }
@@ -143,6 +147,15 @@ impl Record {
             self.head, self.best_executed,
             "the head is the best executed"
         );
+    }
+
+    /// What descends from an invalid block is invalid with it.
+    fn check_heirs(&self, model: &Model) {
+        for block in self.blocks() {
+            let known = &model.blocks[block];
+            let is_heir = self.is_invalid(known.parent) && !self.is_invalid(block);
+            assert!(!is_heir, "{:?} outlives its invalid parent", known.id);
+        }
     }
 
     /// A body came: it is held whole if its parent is, and then its children may be too.

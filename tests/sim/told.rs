@@ -3,7 +3,7 @@
 
 use chain::{
     Batch, BlockId, Effect, Event, Input, Rank, Request, Response, U256, Verdict,
-    params::{HEADERS_MAX, RELAY_DEPTH, REORG_ALARM_DEPTH},
+    params::{HEADERS_MAX, RELAY_DEPTH, REORG_ALARM_DEPTH, UNSOLICITED_DEPTH},
 };
 
 use super::{checks::Before, host::Host, model::Model};
@@ -142,7 +142,7 @@ fn check_verdict(model: &Model, given: &Given, before: &Before, verdict: Verdict
         known.id
     );
     if before.is_news(block) {
-        let is_near = known.rank.chain_work() >= near(model, given.head);
+        let is_near = known.rank.chain_work() >= below(model, given.head, RELAY_DEPTH);
         assert_eq!(
             verdict == Verdict::Accept,
             is_near,
@@ -154,11 +154,16 @@ fn check_verdict(model: &Model, given: &Given, before: &Before, verdict: Verdict
     }
 }
 
-/// The head's chain work less that of six blocks like it.
-fn near(model: &Model, head: usize) -> U256 {
+/// The chain work that a chain nobody asked for must reach (section 8 of the protocol).
+pub fn threshold(host: &Host, model: &Model) -> U256 {
+    below(model, host.live.head, UNSOLICITED_DEPTH).max(host.settings.min_chain_work)
+}
+
+/// The head's chain work less that of so many blocks like it.
+fn below(model: &Model, head: usize, depth: u64) -> U256 {
     let header = &model.blocks[head].header;
     let target = header.pow.bits.target().expect("of a block in the tree");
-    let slack = target.work() * U256::from(RELAY_DEPTH);
+    let slack = target.work() * U256::from(depth);
     model.chain_work(head).saturating_sub(slack)
 }
 
