@@ -26,6 +26,17 @@ pub struct Version<S> {
     pub transactions: Arc<Vec<CheckedTransaction>>,
 }
 
+impl<S> Version<S> {
+    /// As a restart knows it: its transactions stayed in the store, and are loaded if it is undone.
+    pub fn restored(state: S, changes: Arc<ChangeSet>) -> Self {
+        Self {
+            state,
+            changes,
+            transactions: Arc::default(),
+        }
+    }
+}
+
 /// The versions in memory.
 #[derive(Clone, Debug)]
 pub struct States<S> {
@@ -33,15 +44,10 @@ pub struct States<S> {
 }
 
 impl<S: Clone> States<S> {
-    /// One version: that of the head.
-    pub fn new(head: EntryId, state: S) -> Self {
-        let version = Version {
-            state,
-            changes: Arc::default(),
-            transactions: Arc::default(),
-        };
+    /// One version: the lowest of those on the way to the head.
+    pub fn new(lowest: EntryId, version: Version<S>) -> Self {
         Self {
-            versions: BTreeMap::from([(head, version)]),
+            versions: BTreeMap::from([(lowest, version)]),
         }
     }
 

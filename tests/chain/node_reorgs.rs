@@ -170,6 +170,33 @@ fn f3_back_to_a_branch_without_states() {
     }
 }
 
+/// Rule F3: opened from the state of any executed block, as from a checkpoint, a node undoes that block
+/// too when a branch from below it wins.
+#[test]
+fn f3_reorg_below_a_checkpoint() {
+    let (mut builder, mut shell, one, two) = world();
+    let rival = branch(&mut builder, &one, 3);
+    let best = branch(&mut builder, &two, 6);
+    for block in rival.iter().chain(&best) {
+        shell.own(block);
+    }
+    assert_eq!(shell.head(), hash(&best[5]));
+    for checkpoint in rival.iter().chain(&best) {
+        for fork in [&rival[1], &rival[2], &best[0], &best[2], &best[4]] {
+            let state = builder.state(&hash(checkpoint));
+            let mut again = shell.restarted_at(hash(checkpoint), state);
+            assert_eq!(again.node.head_state(), builder.state(&shell.head()));
+            let heavier = builder.chain(hash(fork), 7);
+            for block in &heavier {
+                again.own(block);
+            }
+            assert_eq!(again.head(), hash(&heavier[6]));
+            assert_eq!(again.node.head_state(), builder.state(&again.head()));
+            again.assert_head_is_best_held();
+        }
+    }
+}
+
 /// Rule F1: a shorter branch of more work wins; the height index ends where it ends.
 #[test]
 fn f1_a_shorter_branch_with_more_work() {

@@ -19,7 +19,8 @@ use super::{
     model::Model,
     promise::{Promise, check_promises},
     record::Record,
-    support::ledger::Ledger,
+    rng::Rng,
+    support::ledger::{Accounts, Ledger},
     tally::{Reached, Tally},
     told::{self, Given},
     trace::Trace,
@@ -157,10 +158,20 @@ impl Host {
         }
     }
 
+    /// Where the store may have its last checkpoint: after any block that was executed. Chosen by
+    /// the salt, so that no other draw depends on it.
+    fn checkpoint(&self, model: &Model) -> (BlockHash, Accounts) {
+        let executed = |block: &usize| self.durable.is_executed(*block);
+        let mut blocks: Vec<_> = self.durable.blocks().filter(executed).collect();
+        let block = blocks.swap_remove(Rng::new(self.settings.salt + self.life).index(blocks.len()));
+        (model.hash(block), Arc::clone(model.state(block)))
+    }
+
     /// Opens the node as its store left it. All that was committed is there again.
     pub fn open(&mut self, model: &Model, wire: &mut Wire, true_ms: u64) -> Input {
         let db = self.store.snapshot().unwrap();
-        let mut node = Node::open(Arc::clone(&model.spec), Ledger::fresh(), &db).unwrap();
+        let (spec, base) = (Arc::clone(&model.spec), self.checkpoint(model));
+        let mut node = Node::open_at(spec, Ledger::fresh(), Some(base), &db).unwrap();
         node.set_salt(self.settings.salt + self.life);
         node.set_min_chain_work(self.settings.min_chain_work);
         node.set_pool_limits(self.settings.pool);

@@ -9,7 +9,7 @@ use chain::{
     pool::{Departure, PoolError},
 };
 
-use super::ledger::Ledger;
+use super::ledger::{Accounts, Ledger};
 
 /// What left a node, by kind, in order.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +52,18 @@ impl Shell {
 
     /// A node as its store left it.
     pub fn open(spec: &Arc<ChainSpec>, ledger: Ledger, store: MemoryStore) -> Self {
+        Self::open_at(spec, ledger, None, store)
+    }
+
+    /// The same from the state after an executed block, as from a checkpoint.
+    fn open_at(
+        spec: &Arc<ChainSpec>,
+        ledger: Ledger,
+        base: Option<(BlockHash, Accounts)>,
+        store: MemoryStore,
+    ) -> Self {
         let db = store.snapshot().unwrap();
-        let mut node = Node::open(Arc::clone(spec), ledger.clone(), &db).unwrap();
+        let mut node = Node::open_at(Arc::clone(spec), ledger.clone(), base, &db).unwrap();
         node.set_salt(0x5a17);
         let now = Time {
             unix_secs: u64::from(spec.genesis_time) + 1_000_000,
@@ -88,6 +98,14 @@ impl Shell {
     /// The same node after a crash: memory gone, store kept.
     pub fn restarted(&self) -> Self {
         let mut again = Self::open(&self.spec, Ledger::fresh(), self.store.clone());
+        again.now = self.now;
+        again
+    }
+
+    /// The same after a crash, from a checkpoint of this block's state.
+    pub fn restarted_at(&self, base: BlockHash, state: &Accounts) -> Self {
+        let (base, store) = (Some((base, Arc::clone(state))), self.store.clone());
+        let mut again = Self::open_at(&self.spec, Ledger::fresh(), base, store);
         again.now = self.now;
         again
     }

@@ -455,20 +455,18 @@ fn restore_states<E: Execution>(
     for id in tree.branch(base, common) {
         state = execution.revert(&state, &*changes_of(id)?);
     }
-    let mut states = States::new(common, state.clone());
+    // A reorg from below may undo the common ancestor as well; genesis alone changed nothing.
+    let changes = if common == Tree::GENESIS {
+        Arc::default()
+    } else {
+        changes_of(common)?
+    };
+    let mut states = States::new(common, Version::restored(state.clone(), changes));
     for id in tree.branch(head, common).into_iter().rev() {
         let changes = changes_of(id)?;
         state = execution.apply(&state, &changes);
         if tree[id].id().height.saturating_add(STATE_WINDOW) >= head_id.height {
-            let transactions = Arc::default();
-            states.insert(
-                id,
-                Version {
-                    state: state.clone(),
-                    changes,
-                    transactions,
-                },
-            );
+            states.insert(id, Version::restored(state.clone(), changes));
         }
     }
     check_root(&execution.root(&state), &head_id, db)?;
