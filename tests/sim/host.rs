@@ -163,7 +163,8 @@ impl Host {
     fn checkpoint(&self, model: &Model) -> (BlockHash, Accounts) {
         let executed = |block: &usize| self.durable.is_executed(*block);
         let mut blocks: Vec<_> = self.durable.blocks().filter(executed).collect();
-        let block = blocks.swap_remove(Rng::new(self.settings.salt + self.life).index(blocks.len()));
+        let block =
+            blocks.swap_remove(Rng::new(self.settings.salt + self.life).index(blocks.len()));
         (model.hash(block), Arc::clone(model.state(block)))
     }
 
