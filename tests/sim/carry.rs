@@ -28,6 +28,7 @@ impl World {
                 }
                 Effect::Serve { ticket, request } => self.serve(me, ticket, &request),
                 Effect::Decline { ticket } => {
+                    self.check_declined(ticket);
                     self.answer(me, ticket.0, &Body::Declined { id: ticket.0 });
                 }
                 Effect::AnnounceBlock(block) => {
@@ -67,12 +68,13 @@ impl World {
             self.answer(me, ticket.0, &Body::Declined { id: ticket.0 });
             return;
         }
+        self.check_served(me, ticket);
         let host = &self.hosts[me];
         let db = host.store.snapshot().unwrap();
         let status = host.node().status(host.now(self.now_ms));
         let response = serve(request, &status, &host.node().pool(), &db).unwrap();
         told::check_answer(host, &self.model, request, &response);
-        let bytes = response.encode();
+        let bytes: Arc<[u8]> = response.encode().into();
         drop(db);
         let again = Response::decode(&bytes).expect("what a node answers can be read");
         assert!(again == response, "an answer is its bytes");
@@ -108,6 +110,9 @@ impl World {
             self.check_points(me, at);
         } else {
             self.tally.reach(Reached::HostilePunished);
+            if blame == Blame::TooManyRequests {
+                self.tally.reach(Reached::FloodStopped);
+            }
         }
         self.links[at].rest_until_ms = self.now_ms + 5_000;
         self.close(at, end);

@@ -9,6 +9,7 @@ use super::{
     hostile::{Hostile, Trick},
     model::Model,
     net::Link,
+    rare::{Kind, past},
     rng::Rng,
     support::builder::{Wallet, regtest},
     tally::{Fault, Reached},
@@ -19,9 +20,7 @@ use super::{
 /// Seconds from genesis to the start: room for the times of a long chain of low work.
 const AGE_SECS: u64 = 16_500;
 /// Work of the genesis block; the first block after the gap has a quarter of it.
-const GENESIS_WORK: u64 = 512;
-/// Hashes in a thousand seconds that give a block of the first difficulty every ten seconds.
-const HASH_RATE: u64 = 12_800;
+pub const GENESIS_WORK: u64 = 512;
 /// Milliseconds of clock that a peer's blocks may be ahead of ours.
 const FUTURE_MS: i64 = 100_000;
 
@@ -38,6 +37,9 @@ pub struct Weather {
 /// What stays the same in a run.
 #[derive(Clone)]
 pub struct Plan {
+    pub kind: Kind,
+    /// Hashes in a thousand seconds that give a block of the first difficulty every ten seconds.
+    pub hash_rate: u64,
     pub end_ms: u64,
     pub user_pause_ms: u64,
     pub act_pause_ms: u64,
@@ -49,17 +51,17 @@ pub struct Plan {
 }
 
 /// Keys are made once: that costs more than what they sign.
-fn wallets() -> &'static [Wallet] {
+pub fn wallets() -> &'static [Wallet] {
     static WALLETS: OnceLock<Vec<Wallet>> = OnceLock::new();
     WALLETS.get_or_init(|| (0..6).map(Wallet::new).collect())
 }
 
-/// One spec for all seeds: easy proofs, small blocks, a future limit of 100 seconds.
-pub fn spec() -> ChainSpec {
+/// One spec for all seeds of a kind: easy proofs, small blocks, a future limit of 100 seconds.
+pub fn spec(genesis_work: u64) -> ChainSpec {
     let mut spec = regtest(&wallets().iter().collect::<Vec<_>>());
     spec.spacing_secs = 10;
     spec.half_life_secs = 600;
-    spec.genesis_bits = Target::new(U256::MAX / U256::from(GENESIS_WORK))
+    spec.genesis_bits = Target::new(U256::MAX / U256::from(genesis_work))
         .expect("not 0")
         .bits();
     spec.base.gas_limit = 126_000;
@@ -86,13 +88,17 @@ fn latency_ms(rng: &mut Rng) -> (u64, u64) {
 
 /// The world of a seed, about to start.
 pub fn build(seed: u64) -> World {
+    let kind = Kind::of(seed);
     let mut rng = Rng::new(seed);
-    let model = Model::new(spec());
-    let now_ms = (u64::from(model.spec.genesis_time) + AGE_SECS) * 1_000;
+    let model = kind.model();
+    let now_ms = start_ms(&model);
     let honest = (2 + rng.below(11).min(rng.below(11))) as usize;
     let hostile = rng.range(1, (16 - honest as u64).min(1 + honest as u64 / 2)) as usize;
+    let (honest, hostile) = kind.actors(honest, hostile);
     let minute = 60_000;
-    let plan = Plan {
+    let mut plan = Plan {
+        kind,
+        hash_rate: hash_rate(&model),
         end_ms: now_ms + rng.range(4 * minute, 8 * minute),
         user_pause_ms: rng.range(2_000, 12_000),
         act_pause_ms: rng.range(1_500, 6_000),
@@ -101,12 +107,37 @@ pub fn build(seed: u64) -> World {
         thief: wallets()[5].clone(),
         weather: weather(&mut rng),
     };
-    let mut world = World::new(rng, model, plan, now_ms);
+    kind.change(&mut plan, honest, now_ms);
+    let mut world = World::new(seed, rng, model, plan, now_ms);
     world.add_hosts(honest);
     world.add_hostiles(hostile);
     world.add_links();
     world.add_people();
+    world.prepare();
     world
+}
+
+/// A while after the last block that all know.
+fn start_ms(model: &Model) -> u64 {
+    let tip = &model.blocks[model.best];
+    let pause = if model.best == Model::GENESIS {
+        AGE_SECS
+    } else {
+        10
+    };
+    (u64::from(tip.time) + pause) * 1_000
+}
+
+/// The first block comes after a long pause, which divides its work by four, or in time.
+fn hash_rate(model: &Model) -> u64 {
+    let target = model.blocks[model.best].header.pow.bits.target();
+    let work = u64::try_from(target.expect("decodes").work()).expect("easy");
+    let first = if model.best == Model::GENESIS {
+        work / 4
+    } else {
+        work
+    };
+    first * 100
 }
 
 impl World {
@@ -185,7 +216,7 @@ impl World {
         let factor = self.rng.range(1, 4);
         for at in 0..miners as usize {
             let host = self.rng.index(self.hosts.len());
-            let millihashes = HASH_RATE * factor / miners;
+            let millihashes = self.plan.hash_rate * factor / miners;
             self.miners.push(Miner {
                 host,
                 millihashes,
@@ -289,7 +320,7 @@ impl World {
     fn change_hash_rate(&mut self) {
         let miner = self.rng.index(self.miners.len());
         let usual = self.miners[miner].millihashes;
-        if usual == 0 || usual > 8 * HASH_RATE {
+        if usual == 0 || usual > 8 * self.plan.hash_rate {
             return;
         }
         let (rate, length) = match self.rng.below(4) {
@@ -315,7 +346,13 @@ impl World {
     pub fn set_minimum(&mut self, at: usize) {
         if self.plan.late == Some(at) && self.hosts[at].life == 0 {
             let best = self.model.chain_work(self.model.best);
-            self.hosts[at].settings.min_chain_work = best / U256::from(4) * U256::from(3);
+            self.hosts[at].settings.min_chain_work = match self.plan.kind {
+                Kind::Long => past().chain_work(),
+                _ => best / U256::from(4) * U256::from(3),
+            };
+            if self.plan.kind == Kind::Long {
+                self.begin_eclipse(at);
+            }
             self.tally.reach(Reached::Joined);
         }
     }

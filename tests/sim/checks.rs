@@ -8,7 +8,7 @@ use chain::{
     execution::Execution,
     params::{
         DOWNLOAD_WINDOW, ORPHAN_BYTES_MAX, ORPHANS_MAX, PEERS_MAX, POOL_PER_SENDER,
-        REQUESTS_PER_PEER,
+        REQUESTS_PER_PEER, STATE_WINDOW,
     },
     pool::Class,
     rules,
@@ -17,6 +17,7 @@ use chain::{
 use super::{
     host::Host,
     model::{Model, sum},
+    promise::owe_undone,
     record::Record,
     support::ledger::{Accounts, Ledger},
     tally::{Reached, Tally},
@@ -148,14 +149,19 @@ pub fn check_step(host: &mut Host, model: &Model, before: &Before, tally: &mut T
     );
     check_bounds(node, before, tally);
     if head != before.head {
-        check_head(host, model, before.head, tally);
+        let undone = check_head(host, model, before.head, tally);
+        if undone as u64 > STATE_WINDOW {
+            tally.reach(Reached::BeyondWindow);
+            owe_undone(host, model, before.head, head);
+        }
     }
     check_pool_changes(host, head != before.head, tally);
     check_orphans(host, model, before, tally);
 }
 
-/// State and supply after a new head, and what kind of move it was.
-fn check_head(host: &Host, model: &Model, old: usize, tally: &mut Tally) {
+/// State and supply after a new head, and what kind of move it was. Returns how many blocks it
+/// undid.
+fn check_head(host: &Host, model: &Model, old: usize, tally: &mut Tally) -> usize {
     let head = host.live.head;
     let state = host.node().head_state();
     let known = &model.blocks[head];
@@ -177,6 +183,7 @@ fn check_head(host: &Host, model: &Model, old: usize, tally: &mut Tally) {
             tally.reach(Reached::Tie);
         }
     }
+    undone
 }
 
 /// Every bound that a node shows.

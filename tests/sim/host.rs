@@ -11,6 +11,7 @@ use std::{
 use chain::{
     Batch, BlockHash, Effect, Input, MemoryStore, Node, Overlay, PoolSnapshot, Reader, Store, Time,
     TxHash, U256, Verdict,
+    params::STATE_WINDOW,
     pool::{Departure, PoolLimits},
 };
 
@@ -276,6 +277,12 @@ impl Host {
                 Effect::Load(hash) => {
                     self.loads.insert(hash);
                     tally.reach(Reached::Load);
+                    let height = |block: usize| model.blocks[block].id.height;
+                    let block = model.find(&hash).expect("a stored block");
+                    let is_below = height(block) + STATE_WINDOW < height(self.live.head);
+                    if is_below && self.live.is_executed(block) {
+                        tally.reach(Reached::LoadedBeyond);
+                    }
                     self.group.effects.push(Effect::Load(hash));
                 }
                 other => self.group.effects.push(other),

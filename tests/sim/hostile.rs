@@ -1,16 +1,14 @@
-//! Hostile peers: each knows all that the model knows, and a few tricks.
+//! Hostile peers: each knows all that the model knows, and a few tricks. What they answer is in
+//! `lies`.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use chain::{
-    Block, Body as BlockBody, Header, Request, Response, Store, U256, merkle, params::HEADERS_MAX,
-    rules::future_secs_max, sync::serve,
-};
+use chain::{Block, Body as BlockBody, Peer, Request, U256, merkle, rules::future_secs_max};
 
 use super::{
     model::{Model, Truth},
     net::{Body, Parcel},
-    support::builder::{Builder, Plan},
+    support::builder::Plan,
     tally::Fault,
     wire::Topic,
     world::{Event, World},
@@ -33,9 +31,12 @@ pub enum Trick {
     Boast,
     Garbage,
     Stall,
+    /// Shows one chain and delivers another, in long worlds alone.
+    TwoFaced,
 }
 
 impl Trick {
+    /// Those of usual worlds.
     pub const ALL: [Self; 14] = [
         Self::BadWork,
         Self::BadHeader,
@@ -57,32 +58,19 @@ impl Trick {
 /// A hostile peer.
 pub struct Hostile {
     tricks: Vec<Trick>,
+    /// To whom a two-faced one has shown a chain.
+    pub has_shown: Option<Peer>,
 }
 
 impl Hostile {
     pub fn new(tricks: Vec<Trick>) -> Self {
-        Self { tricks }
+        let has_shown = None;
+        Self { tricks, has_shown }
     }
 
-    fn knows(&self, trick: Trick) -> bool {
+    pub fn knows(&self, trick: Trick) -> bool {
         self.tricks.contains(&trick)
     }
-}
-
-/// Work of the whole of [`low_headers`], at most.
-const LOW_WORK: u64 = 3_500;
-
-/// A full answer of headers with hardly any work, as bytes; the same for all seeds.
-fn low_headers(builder: &Builder) -> &'static [u8] {
-    static LOW: OnceLock<Vec<u8>> = OnceLock::new();
-    LOW.get_or_init(|| {
-        let gaps = (0..HEADERS_MAX).map(|at| if at < 5 { 1_199 } else { 10 });
-        let headers = builder.headers(builder.genesis, gaps, 0);
-        let last = headers.last().expect("there are some").header();
-        assert!(last.extension.chain_work < U256::from(LOW_WORK));
-        let headers = headers.iter().map(|header| Header::clone(header.header()));
-        Response::Headers(headers.collect()).encode()
-    })
 }
 
 impl World {
@@ -141,7 +129,7 @@ impl World {
             Trick::Withhold => self.withhold(at),
             Trick::Rival => self.rival(at),
             Trick::Early => self.early(at),
-            Trick::Boast | Trick::LowHeaders | Trick::Stall => self.boast(at),
+            Trick::Boast | Trick::LowHeaders | Trick::Stall | Trick::TwoFaced => self.boast(at),
             Trick::Garbage => self.garbage(at),
         }
     }
@@ -214,7 +202,7 @@ impl World {
         self.tally.fault(Fault::WrongBody);
     }
 
-    fn altered(&mut self, block: usize) -> Block {
+    pub fn altered(&mut self, block: usize) -> Block {
         let mut block = match block {
             Model::GENESIS => Block::default(),
             other => self.model.block(other),
@@ -377,94 +365,6 @@ impl World {
             Body::Closed => self.closed(parcel.link, parcel.to),
             Body::Response { id, .. } | Body::Declined { id } => drop(self.pending.remove(&id)),
             Body::Gossip { .. } => {}
-        }
-    }
-
-    fn hostile_answers(&mut self, actor: usize, link: usize, id: u64, request: &Request) {
-        let hostile = actor - self.hosts.len();
-        let knows = |world: &Self, trick| world.hostiles[hostile].knows(trick);
-        if knows(self, Trick::Stall) && self.rng.chance(600) {
-            self.tally.fault(Fault::Stalled);
-            return;
-        }
-        let victim = self.links[link].ends[0];
-        let minimum = self.hosts[victim].settings.min_chain_work;
-        let bytes = match request {
-            Request::Headers(_)
-                if knows(self, Trick::LowHeaders) && minimum > U256::from(LOW_WORK) =>
-            {
-                self.tally.fault(Fault::LowWorkHeaders);
-                low_headers(&self.model.builder).to_vec()
-            }
-            Request::Blocks(hashes) if knows(self, Trick::WrongBody) => {
-                let known = hashes.iter().filter_map(|hash| self.model.find(hash));
-                let known: Vec<_> = known
-                    .filter(|at| !self.model.blocks[*at].bytes.is_empty())
-                    .collect();
-                let blocks = known.into_iter().map(|block| self.altered(block)).collect();
-                self.tally.fault(Fault::WrongBody);
-                Response::Blocks(blocks).encode()
-            }
-            _ if knows(self, Trick::Garbage) && self.rng.chance(300) => self.bad_answer(request),
-            Request::Blocks(hashes) => self.all_blocks(hashes),
-            other => {
-                let Some(bytes) = self.honest_answer(victim, other) else {
-                    return;
-                };
-                bytes
-            }
-        };
-        self.answer(actor, id, &Body::Response { id, bytes });
-    }
-
-    /// What the victim itself would answer, with the model's claims.
-    fn honest_answer(&mut self, victim: usize, request: &Request) -> Option<Vec<u8>> {
-        let others: Vec<_> = self
-            .running()
-            .into_iter()
-            .filter(|at| *at != victim)
-            .collect();
-        let source = others.get(self.rng.index(others.len().max(1))).copied();
-        let host = &self.hosts[source.unwrap_or(victim)];
-        let node = host.node.as_ref()?;
-        let status = node.status(host.now(self.now_ms));
-        let db = host.store.snapshot().unwrap();
-        let response = serve(request, &status, &node.pool(), &db).unwrap();
-        Some(response.encode())
-    }
-
-    /// Blocks that were asked for, withheld ones too.
-    fn all_blocks(&self, hashes: &[chain::BlockHash]) -> Vec<u8> {
-        let known = hashes.iter().filter_map(|hash| self.model.find(hash));
-        let blocks = known
-            .filter(|at| *at != Model::GENESIS)
-            .map(|at| self.model.block(at));
-        Response::Blocks(blocks.collect()).encode()
-    }
-
-    /// Bytes that are no answer, too long a one, or one to another question.
-    fn bad_answer(&mut self, request: &Request) -> Vec<u8> {
-        match self.rng.below(3) {
-            0 => {
-                self.tally.fault(Fault::Garbage);
-                (0..self.rng.range(1, 200))
-                    .map(|_| self.rng.next() as u8)
-                    .collect()
-            }
-            1 => {
-                self.tally.fault(Fault::Oversized);
-                // A list of more items than may be, and hardly any bytes.
-                let mut bytes = 1_u32.to_le_bytes().to_vec();
-                bytes.extend(u64::MAX.to_le_bytes());
-                bytes
-            }
-            _ => {
-                self.tally.fault(Fault::Unsolicited);
-                match request {
-                    Request::Headers(_) => Response::Blocks(Vec::new()).encode(),
-                    _ => Response::Headers(Vec::new()).encode(),
-                }
-            }
         }
     }
 }

@@ -10,15 +10,19 @@
     reason = "the runner is a shell: it has threads and measures time"
 )]
 
+mod asked;
 mod carry;
 mod chaos;
 mod checks;
 mod host;
 mod hostile;
+mod lies;
 mod mining;
 mod model;
 mod net;
+mod passes;
 mod promise;
+mod rare;
 mod record;
 mod rng;
 mod runner;
@@ -47,7 +51,9 @@ fn networks_keep_their_promises() {
     let first = runner::number("FIRST").unwrap_or(1);
     let seeds: Vec<_> = kept.into_iter().chain(first..first + count).collect();
     let total = runner::run_all(&seeds);
-    runner::assert_coverage(&total);
+    if count >= rare::CYCLE {
+        runner::assert_coverage(&total);
+    }
 }
 
 #[test]

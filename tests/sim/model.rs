@@ -43,6 +43,7 @@ pub struct Known {
 }
 
 /// All blocks.
+#[derive(Clone)]
 pub struct Model {
     pub spec: Arc<ChainSpec>,
     pub builder: Builder,

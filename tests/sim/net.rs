@@ -40,7 +40,7 @@ pub struct Pending {
     pub link: usize,
     pub epoch: u64,
     pub asker: usize,
-    request: Request,
+    pub request: Request,
     pub since_ms: u64,
 }
 
@@ -58,7 +58,7 @@ pub enum Body {
     },
     Response {
         id: u64,
-        bytes: Vec<u8>,
+        bytes: Arc<[u8]>,
     },
     Declined {
         id: u64,
@@ -134,6 +134,7 @@ impl World {
                 let peer = self.peer(at);
                 for end in self.links[at].ends {
                     if end < self.hosts.len() {
+                        self.accounts.open(end, at, self.now_ms);
                         self.input(end, Input::Connected(peer));
                     }
                 }
@@ -312,7 +313,7 @@ impl World {
             Body::Response { id, bytes } => {
                 if let Some((_, from, request)) = self.end_request(id) {
                     for input in self.wire.response(from, request, &bytes, &self.model.spec) {
-                        self.input(me, input);
+                        self.answered(me, parcel.link, input);
                     }
                 }
             }

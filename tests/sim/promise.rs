@@ -5,13 +5,28 @@ use chain::{CheckedTransaction, Reader, Store, pool::Departure, pool::Reason};
 
 use super::{
     host::Host,
+    model::Model,
     tally::{Reached, Tally},
+    told::way,
 };
 
 /// A transaction that a node has taken from a user.
 #[derive(Clone)]
 pub struct Promise {
     pub transaction: CheckedTransaction,
+}
+
+/// A reorg from one head to another: what it undid, and nobody else may have, is mined again, in
+/// the pool, or the node says why not.
+pub fn owe_undone(host: &mut Host, model: &Model, old: usize, head: usize) {
+    for block in way(model, old, head).0 {
+        for bytes in &model.block(block).body.0 {
+            let checked = CheckedTransaction::check(bytes, model.spec.chain_id);
+            let transaction = checked.expect("it was mined");
+            let promise = Promise { transaction };
+            host.promises.insert(promise.transaction.hash(), promise);
+        }
+    }
 }
 
 /// Looks after every promise of a host, when nothing is on its way from its store.

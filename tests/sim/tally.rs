@@ -39,10 +39,13 @@ pub enum Fault {
     Oversized,
     Garbage,
     Unsolicited,
+    OversizedBytes,
+    OtherDelivery,
+    QuestionFlood,
 }
 
 /// Every kind, for the assertion that each happened.
-pub const FAULTS: [Fault; 32] = [
+pub const FAULTS: [Fault; 35] = [
     Fault::Lost,
     Fault::Duplicated,
     Fault::Overtaken,
@@ -75,6 +78,9 @@ pub const FAULTS: [Fault; 32] = [
     Fault::Oversized,
     Fault::Garbage,
     Fault::Unsolicited,
+    Fault::OversizedBytes,
+    Fault::OtherDelivery,
+    Fault::QuestionFlood,
 ];
 
 /// A situation that must be reached, else the checkers had nothing to check.
@@ -101,10 +107,20 @@ pub enum Reached {
     Charged,
     HostilePunished,
     TemplateFilled,
+    /// An honest peer has shown enough, and its chain is asked for again.
+    SecondPass,
+    /// An honest peer has delivered what it had shown.
+    Delivered,
+    /// A reorg that undid blocks of which no state was in memory.
+    BeyondWindow,
+    /// One of these was loaded for its transactions.
+    LoadedBeyond,
+    /// A peer was let go for its questions.
+    FloodStopped,
 }
 
 /// Every situation.
-pub const REACHED: [Reached; 21] = [
+pub const REACHED: [Reached; 26] = [
     Reached::Reorg,
     Reached::DeepReorg,
     Reached::Tie,
@@ -126,6 +142,11 @@ pub const REACHED: [Reached; 21] = [
     Reached::Charged,
     Reached::HostilePunished,
     Reached::TemplateFilled,
+    Reached::SecondPass,
+    Reached::Delivered,
+    Reached::BeyondWindow,
+    Reached::LoadedBeyond,
+    Reached::FloodStopped,
 ];
 
 /// The counts of a run or of many.
@@ -145,6 +166,11 @@ pub struct Tally {
 impl Tally {
     pub fn fault(&mut self, fault: Fault) {
         *self.faults.entry(fault).or_default() += 1;
+    }
+
+    /// Whether a situation was reached in this run.
+    pub fn has_reached(&self, what: Reached) -> bool {
+        self.reached.contains_key(&what)
     }
 
     pub fn reach(&mut self, what: Reached) {

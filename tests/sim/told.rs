@@ -168,7 +168,7 @@ fn below(model: &Model, head: usize, depth: u64) -> U256 {
 }
 
 /// Blocks to leave, downwards, and blocks to join, upwards.
-fn way(model: &Model, old: usize, new: usize) -> (Vec<usize>, Vec<usize>) {
+pub fn way(model: &Model, old: usize, new: usize) -> (Vec<usize>, Vec<usize>) {
     let (mut left, mut joined) = (Vec::new(), Vec::new());
     let (mut old, mut new) = (old, new);
     while old != new {

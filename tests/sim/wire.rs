@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use chain::{
     Block, BlockHash, ChainSpec, CheckedBlock, CheckedHeader, CheckedTransaction, Fault, Gossip,
-    Header, Input, Peer, Request, Response, check::CheckError, transaction::TransactionError,
+    Header, Input, Peer, Request, Response, check::CheckError, params::RESPONSE_BYTES_MAX,
+    transaction::TransactionError,
 };
 
 type Checks<T, R> = BTreeMap<BlockHash, Vec<(T, Result<R, CheckError>)>>;
@@ -95,6 +96,11 @@ impl Wire {
         let Ok(response) = Response::decode(bytes) else {
             return fails(Fault::Malformed, request);
         };
+        assert!(
+            bytes.len() <= RESPONSE_BYTES_MAX,
+            "read an answer of {} bytes",
+            bytes.len()
+        );
         match (&request, response) {
             (Request::Status(_), Response::Status(status)) => vec![Input::Status { from, status }],
             (Request::Headers(_), Response::Headers(headers)) => {

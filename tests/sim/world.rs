@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chain::{Block, BlockHash, Input, Verdict};
 
 use super::{
+    asked::Accounts,
     chaos::{Plan, Weather},
     checks,
     host::Host,
@@ -78,6 +79,8 @@ pub enum Event {
         miner: usize,
         millihashes: u64,
     },
+    /// A look at what makes a rare world rare.
+    Rare,
 }
 
 /// Gossip that came to a host over a link.
@@ -99,6 +102,8 @@ pub struct Miner {
 /// Everything.
 pub struct World {
     pub rng: Rng,
+    /// What came to the simulator later draws from here, so that seeds keep their meaning.
+    pub more: Rng,
     pub now_ms: u64,
     pub queue: BTreeMap<(u64, u64), Event>,
     sequence: u64,
@@ -112,6 +117,7 @@ pub struct World {
     pub miners: Vec<Miner>,
     pub users: Vec<User>,
     pub asks: BTreeMap<u64, Ask>,
+    pub accounts: Accounts,
     /// Gossip that a group commit holds back: whose it is, and where it came from.
     held: Vec<(usize, Gossiped)>,
     /// A bit for each actor: which side of a partition it is on.
@@ -125,9 +131,10 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(rng: Rng, model: Model, plan: Plan, now_ms: u64) -> Self {
+    pub fn new(seed: u64, rng: Rng, model: Model, plan: Plan, now_ms: u64) -> Self {
         Self {
             rng,
+            more: Rng::new(!seed),
             now_ms,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -141,6 +148,7 @@ impl World {
             miners: Vec::new(),
             users: Vec::new(),
             asks: BTreeMap::new(),
+            accounts: Accounts::default(),
             held: Vec::new(),
             partition: 0,
             weather: plan.weather,
@@ -180,10 +188,10 @@ impl World {
 
     /// Runs to the end of the plan, heals everything and waits for agreement.
     pub fn run(&mut self) {
-        let end_ms = self.plan.end_ms;
+        let latest_ms = self.plan.end_ms + OVERTIME_MS;
         let is_over = |world: &Self| {
-            let late = world.now_ms >= end_ms + OVERTIME_MS;
-            (world.now_ms >= end_ms && world.tally.faults() >= FAULTS_MIN) || late
+            let is_full = world.tally.faults() >= FAULTS_MIN && !world.awaits_rare();
+            (world.now_ms >= world.plan.end_ms && is_full) || world.now_ms >= latest_ms
         };
         while !is_over(self) {
             self.next();
@@ -253,6 +261,7 @@ impl World {
                 self.after(2_000, Event::Maintain);
             }
             Event::Restart(host) => self.restart(host),
+            Event::Rare if !self.quiet => self.rare(),
             Event::HashRate { miner, millihashes } if !self.quiet => {
                 self.set_hash_rate(miner, millihashes);
             }
@@ -262,6 +271,7 @@ impl World {
 
     fn tick(&mut self, host: usize, life: u64) {
         self.after(TICK_MS, Event::Tick { host, life });
+        self.accounts.refill(host, self.now_ms);
         self.input(host, Input::Tick);
         if self.is_up(host) && self.hosts[host].steps.is_multiple_of(8) {
             for link in self.links_of(host) {
@@ -301,7 +311,7 @@ impl World {
         outcome.verdict
     }
 
-    fn flush(&mut self, host: usize) {
+    pub fn flush(&mut self, host: usize) {
         let (effects, crashed) = self.hosts[host].flush(&self.model, &mut self.tally);
         self.finish(host, effects, crashed);
     }
