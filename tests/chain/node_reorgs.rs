@@ -1,7 +1,8 @@
 //! Reorgs of every depth, what they do to the pool, and restarts at any point.
 
 use chain::{
-    BlockId, CheckedBlock, CheckedTransaction, Event, Execution, Input, Peer, Reader, Store, Ticket,
+    BlockId, CheckedBlock, CheckedTransaction, Event, Execution, Input, Peer, Reader, Store,
+    Ticket, params::STATE_WINDOW,
 };
 
 use crate::support::{
@@ -298,6 +299,44 @@ fn m5_undone_transactions_return() {
                 hash: hash(&b2)
             }
         );
+    }
+}
+
+/// M5, S1: a node that stops between a deep reorg and the loading of the blocks that it undid takes
+/// all their transactions back when it starts again, also those from below the window of states.
+#[test]
+fn m5_a_crash_after_a_deep_reorg_loses_no_transactions() {
+    let (mut builder, mut shell, one, two) = world();
+    let depth = usize::try_from(STATE_WINDOW).unwrap() + 20;
+    let old = branch(&mut builder, &one, depth);
+    let new = branch(&mut builder, &two, depth + 1);
+    for block in &old {
+        shell.own(block);
+    }
+    shell.connect(1);
+    shell.headers(1, &new);
+    let (most, mut last) = (&new[..depth - 1], new[depth - 1..].iter());
+    for block in most {
+        shell.gossip(1, block);
+    }
+    // Until it asks for the first of them.
+    while shell.out.loads == 0 {
+        let next = shell.pending.pop_front().unwrap_or_else(|| {
+            let (from, block) = (Some(Peer(1)), last.next().unwrap().clone());
+            Input::Block { from, block }
+        });
+        shell.step(next);
+    }
+    let mut again = shell.restarted();
+    let (transactions, departed) = (Vec::new(), Vec::new());
+    again.input(Input::Journal {
+        transactions,
+        departed,
+    });
+    let pool = again.node.pool();
+    for transaction in old.iter().flat_map(CheckedBlock::transactions) {
+        let nonce = transaction.nonce();
+        assert!(pool.get(&transaction.hash()).is_some(), "nonce {nonce}");
     }
 }
 

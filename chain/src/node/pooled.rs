@@ -1,6 +1,6 @@
 //! What the pool is told of the head, and transactions that come back into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Node, Step};
 use crate::{
@@ -52,17 +52,26 @@ impl<E: Execution> Node<E> {
     }
 
     /// What a reorg undid shortly before the node was stopped may not have come back by then, and
-    /// the journal had let go of it when it was mined: its blocks are loaded, as after a reorg.
+    /// the journal had let go of it when it was mined: its blocks are loaded, as after a reorg, down
+    /// to where their branch left the best chain.
     fn load_undone(&self, step: &mut Step<'_>) {
         let (tree, head) = (self.forest.tree(), self.forest.head());
         let floor = tree[head].id().height.saturating_sub(STATE_WINDOW);
-        let undone = tree.after(Tree::GENESIS).filter(|id| {
+        let recent = tree.after(Tree::GENESIS).filter(|id| {
             let entry = &tree[*id];
-            let is_recent = entry.id().height > floor && entry.body_bytes > EMPTY_BODY_BYTES;
-            is_recent && entry.stage == Stage::Executed && !tree.is_ancestor(*id, head)
+            entry.id().height > floor && entry.stage == Stage::Executed
         });
+        let mut undone = BTreeSet::new();
+        for mut id in recent {
+            while !tree.is_ancestor(id, head) && undone.insert(id) {
+                id = tree[id].parent;
+            }
+        }
+        let to_load = undone
+            .into_iter()
+            .filter(|id| tree[*id].body_bytes > EMPTY_BODY_BYTES);
         let load = |id| Effect::Load(tree[id].id().hash);
-        step.effects.extend(undone.map(load));
+        step.effects.extend(to_load.map(load));
     }
 
     /// Puts undone transactions back, but for those that stand elsewhere on the best chain.
