@@ -117,6 +117,7 @@ mod pool_attacks;
 mod pool_departures;
 mod pool_laws;
 mod pool_model;
+mod pool_ops;
 mod record;
 mod spec;
 mod trace;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy_primitives::TxKind;
 use chain::{
-    Account, Address, BlockHash, BlockId, CheckedTransaction, TxHash,
+    Account, Address, BlockHash, BlockId, CheckedTransaction, PoolError, TxHash,
     pool::{Class, Pool, PoolLimits, Source},
 };
 use proptest::{
-    collection::vec,
-    prelude::{Just, Strategy, TestCaseError, prop_assert_eq, prop_oneof, proptest},
+    prelude::{Strategy, TestCaseError, prop_assert_eq, proptest},
     strategy::ValueTree,
     test_runner::{Config, TestRunner},
 };
@@ -17,134 +17,9 @@ use crate::{
     codec::config,
     pool::{CONTEXT, account},
     pool_model::{Item, Model},
+    pool_ops::{Edge, Op, crowded_ops, ops},
     support::builder::{GWEI, LGN, Wallet, transfer},
 };
-
-/// What can happen to a pool.
-#[derive(Clone, Copy, Debug)]
-enum Op {
-    Insert {
-        sender: usize,
-        /// Above the account's nonce.
-        ahead: u64,
-        max_fee: u128,
-        tip: u128,
-        wei: u128,
-        bytes: usize,
-        source: Source,
-    },
-    /// A block takes the best ones, and the base fee changes.
-    Mined {
-        count: usize,
-        base_fee: u64,
-    },
-    /// The same nonces were used by others, or the balance was spent or filled up.
-    Account {
-        sender: usize,
-        nonce: u64,
-        balance: u128,
-    },
-    /// The latest block is undone, and what was in it comes back.
-    Undone,
-    Passed {
-        secs: u64,
-    },
-    /// What is here comes again.
-    Again {
-        sender: usize,
-        ahead: u64,
-    },
-    /// A nonce that is used already.
-    Stale {
-        sender: usize,
-    },
-    /// A user sends what may be here already.
-    Durable {
-        sender: usize,
-        ahead: u64,
-    },
-    /// Many of one sender come back, up to all its places.
-    Filled {
-        ahead: u64,
-        count: u64,
-    },
-}
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let ahead = prop_oneof![8 => 0_u64..5, 1 => 14_u64..19];
-    let source = prop_oneof![
-        3 => Just(Source::Peer),
-        1 => Just(Source::User),
-        1 => Just(Source::Journal),
-    ];
-    let bytes = prop_oneof![3 => 0_usize..30, 1 => 300_usize..700];
-    let fees = (0_u128..12, 0_u128..12);
-    let insert = (0_usize..4, ahead, fees, 0_u128..3, bytes, source);
-    let insert = insert.prop_map(|(sender, ahead, fees, wei, bytes, source)| Op::Insert {
-        sender,
-        ahead,
-        // Steps of 10 % and less, on both sides of the base fee.
-        max_fee: GWEI * (100 + 15 * fees.0) / 100,
-        tip: (GWEI * (5 * fees.1) / 100).min(GWEI),
-        wei: wei * LGN,
-        bytes,
-        source,
-    });
-    let base_fee = 100_u64..260;
-    let mined = (0_usize..4, base_fee).prop_map(|(count, percent)| Op::Mined {
-        count,
-        base_fee: percent * 10_000_000,
-    });
-    let changed = (0_usize..4, 0_u64..5, 0_u128..9);
-    let changed = changed.prop_map(|(sender, nonce, balance)| Op::Account {
-        sender,
-        nonce,
-        balance: balance * LGN,
-    });
-    let passed = prop_oneof![0_u64..900, 3_000_u64..90_000];
-    let passed = passed.prop_map(|secs| Op::Passed { secs });
-    let durable = (0_usize..4, 0_u64..3).prop_map(|(sender, ahead)| Op::Durable { sender, ahead });
-    let undone = Just(Op::Undone);
-    let again = (0_usize..4, 0_u64..3).prop_map(|(sender, ahead)| Op::Again { sender, ahead });
-    let stale = (0_usize..4).prop_map(|sender| Op::Stale { sender });
-    let op = prop_oneof![
-        14 => insert, 2 => mined, 1 => changed, 1 => undone, 1 => passed, 1 => durable, 1 => again,
-        1 => stale,
-    ];
-    vec(op, 1..60)
-}
-
-/// One sender at the limit of its places: gaps, what fills them, and what is behind them.
-fn crowded_ops() -> impl Strategy<Value = Vec<Op>> {
-    let filled = (0_u64..4, 58_u64..67).prop_map(|(ahead, count)| Op::Filled { ahead, count });
-    let source = prop_oneof![
-        Just(Source::User),
-        Just(Source::Peer),
-        Just(Source::Journal)
-    ];
-    let insert = (prop_oneof![3 => 0_u64..5, 1 => 55_u64..72], source);
-    let insert = insert.prop_map(|(ahead, source)| Op::Insert {
-        sender: 0,
-        ahead,
-        max_fee: 2 * GWEI,
-        tip: GWEI,
-        wei: 0,
-        bytes: 0,
-        source,
-    });
-    let mined = (0_usize..3).prop_map(|count| Op::Mined {
-        count,
-        base_fee: 1_000_000_000,
-    });
-    let rest = vec(
-        prop_oneof![8 => insert, 1 => mined, 1 => Just(Op::Undone)],
-        1..10,
-    );
-    (filled, rest).prop_map(|(filled, mut rest)| {
-        rest.insert(0, filled);
-        rest
-    })
-}
 
 /// The pool, the model, and the world around both.
 struct World {
@@ -182,10 +57,28 @@ impl World {
         if got.is_ok() && source == Source::Journal {
             self.journal.insert(tx.hash());
         }
+        self.refused(tx, source, got.as_ref().err());
         let answer = got.as_ref().map_or_else(kind, |()| "Taken".to_owned());
         *self.answers.entry(answer).or_insert(0) += 1;
         prop_assert_eq!(got, self.model.insert(tx, source));
         Ok(())
+    }
+
+    /// What comes back and is refused leaves for good, as the node has it.
+    fn refused(&mut self, tx: &CheckedTransaction, source: Source, error: Option<&PoolError>) {
+        let comes_back = matches!(source, Source::Journal | Source::Reorg);
+        match error.filter(|_| comes_back) {
+            None => {}
+            Some(PoolError::Known(hash)) => {
+                self.pool.make_durable(hash);
+                self.model.make_durable(hash);
+            }
+            Some(error) => {
+                let (hash, now) = (tx.hash(), self.model.context.now);
+                self.pool.not_taken_back(hash, error.clone(), now);
+                self.model.not_taken_back(hash, error.clone());
+            }
+        }
     }
 
     fn account_changed(
@@ -242,7 +135,32 @@ impl World {
                 self.blocks.clear();
                 self.account_changed(address, &account(nonce, balance), &[]);
             }
-            Op::Undone => self.undo()?,
+            Op::Undone { rival, used } => self.undo(rival, used)?,
+            Op::Edge {
+                sender,
+                ahead,
+                edge,
+                beyond,
+                source,
+            } => {
+                let tx = self.at_the_edge(sender, ahead, edge, beyond);
+                self.insert(&tx, source)?;
+            }
+            Op::Code { sender } => {
+                let address = self.wallets[sender].address;
+                let mut account = self.model.accounts[&address].clone();
+                account.code_hash = Some([7; 32]);
+                self.blocks.clear();
+                self.account_changed(address, &account, &[]);
+            }
+            Op::Limits {
+                gas_limit,
+                base_fee_min,
+            } => {
+                let context = &mut self.model.context;
+                (context.gas_limit, context.base_fee_min) = (gas_limit, base_fee_min);
+                context.base_fee = context.base_fee.max(base_fee_min);
+            }
             Op::Passed { secs } => {
                 let now = &mut self.model.context.now;
                 now.monotonic_ms += secs * 1_000;
@@ -265,13 +183,45 @@ impl World {
             }
             Op::Durable { sender, ahead } => {
                 if let Some(at) = self.place(sender, ahead) {
-                    let item = &mut self.model.list[at];
-                    item.is_durable = true;
-                    self.pool.make_durable(&item.tx.hash());
+                    let hash = self.model.list[at].tx.hash();
+                    self.model.make_durable(&hash);
+                    self.pool.make_durable(&hash);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A transaction with as much, or as little, as a rule allows, or one beyond that.
+    fn at_the_edge(
+        &self,
+        sender: usize,
+        ahead: u64,
+        edge: Edge,
+        beyond: u64,
+    ) -> CheckedTransaction {
+        let (wallet, context) = (&self.wallets[sender], &self.model.context);
+        let nonce = self.model.accounts[&wallet.address].nonce + ahead;
+        let mut tx = transfer(nonce, Address::ZERO, 0);
+        (tx.max_fee_per_gas, tx.max_priority_fee_per_gas) = (2 * GWEI, GWEI);
+        match edge {
+            Edge::GasMin => {
+                tx.input = vec![0, 1, 0].into();
+                tx.gas_limit = 21_000 + 60 - beyond;
+            }
+            Edge::GasMax => tx.gas_limit = (1 << 24) + beyond,
+            Edge::BlockGas => tx.gas_limit = context.gas_limit + beyond,
+            Edge::Initcode => {
+                (tx.to, tx.gas_limit) = (TxKind::Create, 600_000);
+                tx.input = vec![0; 49_152 + beyond as usize].into();
+            }
+            Edge::Tip => tx.max_priority_fee_per_gas += GWEI + u128::from(beyond),
+            Edge::Fee => {
+                tx.max_fee_per_gas = u128::from(context.base_fee_min - beyond);
+                tx.max_priority_fee_per_gas = 1;
+            }
+        }
+        wallet.sign(tx)
     }
 
     /// Where the model's list has the transaction so far ahead of its sender's account.
@@ -290,7 +240,7 @@ impl World {
             hash: BlockHash([7; 32]),
         };
         let mined: Vec<_> = taken.iter().map(|tx| (tx.hash(), block)).collect();
-        self.model.context.base_fee = base_fee;
+        self.model.context.base_fee = base_fee.max(self.model.context.base_fee_min);
         let before = self.model.accounts.clone();
         for address in before.keys() {
             let own = taken.iter().filter(|tx| tx.sender() == *address);
@@ -298,10 +248,11 @@ impl World {
                 .clone()
                 .map(|tx| u128::try_from(tx.cost_max().unwrap()).unwrap());
             let old = &before[address];
-            let account = account(
-                old.nonce + own.count() as u64,
-                old.balance - spent.sum::<u128>(),
-            );
+            let account = Account {
+                nonce: old.nonce + own.count() as u64,
+                balance: old.balance - spent.sum::<u128>(),
+                code_hash: old.code_hash,
+            };
             if account != *old {
                 self.account_changed(*address, &account, &mined);
             }
@@ -309,10 +260,16 @@ impl World {
         self.blocks.push((taken, before));
     }
 
-    fn undo(&mut self) -> Result<(), TestCaseError> {
-        let Some((taken, before)) = self.blocks.pop() else {
+    fn undo(&mut self, rival: usize, used: u64) -> Result<(), TestCaseError> {
+        let Some((taken, mut before)) = self.blocks.pop() else {
             return Ok(());
         };
+        if used > 0 {
+            // What was undone before cannot be undone on this branch.
+            self.blocks.clear();
+            let account = before.get_mut(&self.wallets[rival].address);
+            account.expect("everybody has one").nonce += used;
+        }
         for (address, account) in before {
             if account != self.model.accounts[&address] {
                 self.account_changed(address, &account, &[]);
@@ -427,8 +384,13 @@ fn the_model_is_led_to_every_answer() {
     let mut runner = TestRunner::new(config(0));
     let (mut refusals, mut reasons) = (BTreeMap::new(), BTreeMap::new());
     let strategy = (ops(), 3_usize..14, 500_usize..3_000);
-    for _ in 0..256 {
-        let (ops, count, bytes) = strategy.new_tree(&mut runner).unwrap().current();
+    let crowded = crowded_ops().prop_map(|ops| (ops, 90, 1 << 20));
+    for at in 0..384 {
+        let case = match at < 256 {
+            true => strategy.new_tree(&mut runner).unwrap().current(),
+            false => crowded.new_tree(&mut runner).unwrap().current(),
+        };
+        let (ops, count, bytes) = case;
         let mut world = World::new(PoolLimits { count, bytes });
         for op in ops {
             world.apply(op).unwrap();
@@ -442,12 +404,17 @@ fn the_model_is_led_to_every_answer() {
     }
     let answers = [
         "Balance",
+        "BlockGas",
+        "FeeTooLow",
         "Floor",
         "Full",
         "Known",
+        "Limit",
         "NoRoomToWait",
         "NonceTooHigh",
         "NonceTooLow",
+        "SenderFull",
+        "SenderHasCode",
         "Taken",
         "Underpriced",
     ];
@@ -455,7 +422,17 @@ fn the_model_is_led_to_every_answer() {
         assert!(refusals.get(answer) >= Some(&10), "{answer}: {refusals:?}");
     }
     assert!(refusals.contains_key("Displaces"), "{refusals:?}");
-    for reason in ["Evicted", "Expired", "Mined", "NonceUsed", "Replaced"] {
+    let leavings = [
+        "Displaced",
+        "Evicted",
+        "Expired",
+        "Mined",
+        "NonceUsed",
+        "NotTakenBack",
+        "Replaced",
+        "SenderHasCode",
+    ];
+    for reason in leavings {
         assert!(reasons.get(reason) >= Some(&10), "{reason}: {reasons:?}");
     }
 }

@@ -8,7 +8,23 @@ use alloy_primitives::U256;
 use chain::{
     Account, Address, BlockId, CheckedTransaction, PoolError, TxHash,
     pool::{Class, PoolContext, PoolLimits, Reason, Source, Waiting},
+    transaction::LimitError,
 };
+
+/// The least gas of a transaction without an access list: what its bytes cost, or the floor.
+fn gas_min(tx: &CheckedTransaction) -> u64 {
+    let costs = |zero, other| -> u64 {
+        let cost = |byte: &u8| if *byte == 0 { zero } else { other };
+        tx.input().iter().map(cost).sum()
+    };
+    let words = (tx.input().len() as u64 + 31) / 32;
+    let create = if tx.to().is_none() {
+        32_000 + 2 * words
+    } else {
+        0
+    };
+    21_000 + (costs(4, 16) + create).max(costs(10, 40))
+}
 
 #[derive(Clone)]
 pub struct Item {
@@ -118,6 +134,48 @@ impl Model {
         }
     }
 
+    /// What no state lifts, and what no sender with code may send.
+    fn refusal(&self, tx: &CheckedTransaction, account: &Account) -> Option<PoolError> {
+        let (want, got) = (gas_min(tx), tx.gas_limit());
+        let limit = |error| Some(PoolError::Limit(error));
+        if got < want {
+            return limit(LimitError::GasTooLow { want, got });
+        }
+        if got > 1 << 24 {
+            return limit(LimitError::GasTooHigh { got });
+        }
+        if tx.to().is_none() && tx.input().len() > 48 * 1_024 {
+            let got = tx.input().len();
+            return limit(LimitError::Initcode { got });
+        }
+        let (max_fee, tip) = (tx.max_fee(), tx.priority_fee());
+        if tip > max_fee {
+            let got = tip;
+            return limit(LimitError::Tip { max_fee, got });
+        }
+        let want = self.context.gas_limit;
+        if got > want {
+            return Some(PoolError::BlockGas { want, got });
+        }
+        let (want, got) = (self.context.base_fee_min, max_fee);
+        if got < u128::from(want) {
+            return Some(PoolError::FeeTooLow { want, got });
+        }
+        let has_code = account.code_hash.is_some();
+        has_code.then(|| PoolError::SenderHasCode(tx.sender()))
+    }
+
+    /// One that came back from a block or from the journal was refused.
+    pub fn not_taken_back(&mut self, hash: TxHash, error: PoolError) {
+        self.gone.push((hash, Reason::NotTakenBack(error)));
+    }
+
+    /// The journal keeps one that is here.
+    pub fn make_durable(&mut self, hash: &TxHash) {
+        let found = self.list.iter_mut().find(|item| item.tx.hash() == *hash);
+        found.expect("it is here").is_durable = true;
+    }
+
     pub fn floor(&self) -> u128 {
         let tight = |got: usize, limit: usize| got >= limit - limit / 4;
         if !tight(self.list.len(), self.limits.count) && !tight(self.bytes(), self.limits.bytes) {
@@ -131,6 +189,9 @@ impl Model {
         let account = self.accounts[&sender].clone();
         if self.list.iter().any(|item| item.tx == *tx) {
             return Err(PoolError::Known(tx.hash()));
+        }
+        if let Some(error) = self.refusal(tx, &account) {
+            return Err(error);
         }
         if nonce < account.nonce {
             let (want, got) = (account.nonce, nonce);
