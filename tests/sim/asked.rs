@@ -123,6 +123,7 @@ impl World {
         }
         let last = self.next_request;
         self.pending.retain(|id, _| !(first..=last).contains(id));
+        self.ask_of(host);
         self.tally.fault(Fault::QuestionFlood);
         let has_crashed = !self.is_up(host) || self.life(host) != life;
         assert!(
@@ -130,6 +131,20 @@ impl World {
             "{FLOOD} questions at once, and the peer was not let go"
         );
         !has_crashed
+    }
+
+    /// All honest peers of a host ask it at once where it stands.
+    fn ask_of(&mut self, host: usize) {
+        for link in self.links_of(host) {
+            let peer = self.links[link].ends[1 - self.links[link].end(host)];
+            let is_connected = self.links[link].connected == [true; 2];
+            if is_connected && peer < self.hosts.len() && self.is_up(peer) {
+                let status = self.hosts[peer]
+                    .node()
+                    .status(self.hosts[peer].now(self.now_ms));
+                self.ask(peer, link, Request::Status(status));
+            }
+        }
     }
 
     /// A link of a hostile peer to a host that is up and awake.

@@ -15,7 +15,7 @@ use chain::{
 };
 
 use super::{
-    host::Host,
+    host::{Crash, Host},
     model::{Model, sum},
     promise::owe_undone,
     record::Record,
@@ -153,6 +153,9 @@ pub fn check_step(host: &mut Host, model: &Model, before: &Before, tally: &mut T
         if undone as u64 > STATE_WINDOW {
             tally.reach(Reached::BeyondWindow);
             owe_undone(host, model, before.head, head);
+            let cut = host.deep_cut.take();
+            let crash = cut.map(|cut| Crash { steps: 0, cut });
+            host.crash = crash.or(host.crash);
         }
     }
     check_pool_changes(host, head != before.head, tally);

@@ -96,6 +96,8 @@ pub struct Host {
     /// Those of which the node has told why they left; asked again after a crash.
     pub told: BTreeMap<TxHash, Promise>,
     pub crash: Option<Crash>,
+    /// Crashes at its next reorg beyond the window of states, so much of that being done.
+    pub deep_cut: Option<usize>,
     pub steps: u64,
 }
 
@@ -127,6 +129,7 @@ impl Host {
             promises: BTreeMap::new(),
             told: BTreeMap::new(),
             crash: None,
+            deep_cut: None,
             steps: 0,
         }
     }

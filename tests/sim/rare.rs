@@ -267,6 +267,10 @@ impl World {
             self.set_hash_rate(at, self.plan.hash_rate * rate);
         }
         (self.users[0].home, self.users[1].home) = (0, 1);
+        for at in 0..self.hosts.len() {
+            let cut = *self.more.pick(&[1, 1, 2, 6]);
+            self.hosts[at].deep_cut = self.more.chance(400).then_some(cut);
+        }
         self.after(30_000, Event::Rare);
     }
 
