@@ -198,6 +198,7 @@ impl World {
         }
         let faults = self.tally.faults();
         assert!(faults >= FAULTS_MIN, "{faults} faults, wanted {FAULTS_MIN}");
+        assert!(!self.awaits_rare(), "what this world is for never came");
         self.calm();
         self.settle();
         self.tally.blocks = self.model.blocks.len() as u64;
