@@ -124,17 +124,6 @@ impl World {
                     self.insert(&tx, Source::Journal)?;
                 }
             }
-            Op::Mined { count, base_fee } => self.mine(count, base_fee),
-            Op::Account {
-                sender,
-                nonce,
-                balance,
-            } => {
-                let address = self.wallets[sender].address;
-                let nonce = self.model.accounts[&address].nonce + nonce / 3;
-                self.blocks.clear();
-                self.account_changed(address, &account(nonce, balance), &[]);
-            }
             Op::Undone { rival, used } => self.undo(rival, used)?,
             Op::Edge {
                 sender,
@@ -145,6 +134,38 @@ impl World {
             } => {
                 let tx = self.at_the_edge(sender, ahead, edge, beyond);
                 self.insert(&tx, source)?;
+            }
+            Op::Again { sender, ahead } => {
+                if let Some(at) = self.place(sender, ahead) {
+                    let tx = self.model.list[at].tx.clone();
+                    self.insert(&tx, Source::Peer)?;
+                }
+            }
+            Op::Stale { sender } => {
+                let wallet = &self.wallets[sender];
+                if let Some(used) = self.model.accounts[&wallet.address].nonce.checked_sub(1) {
+                    let tx = wallet.pay(used, Address::ZERO, 0);
+                    self.insert(&tx, Source::User)?;
+                }
+            }
+            other => self.happens(other),
+        }
+        Ok(())
+    }
+
+    /// What is no transaction.
+    fn happens(&mut self, op: Op) {
+        match op {
+            Op::Mined { count, base_fee } => self.mine(count, base_fee),
+            Op::Account {
+                sender,
+                nonce,
+                balance,
+            } => {
+                let address = self.wallets[sender].address;
+                let nonce = self.model.accounts[&address].nonce + nonce / 3;
+                self.blocks.clear();
+                self.account_changed(address, &account(nonce, balance), &[]);
             }
             Op::Code { sender } => {
                 let address = self.wallets[sender].address;
@@ -168,19 +189,6 @@ impl World {
                 self.pool.expire(self.model.context.now);
                 self.model.expire();
             }
-            Op::Again { sender, ahead } => {
-                if let Some(at) = self.place(sender, ahead) {
-                    let tx = self.model.list[at].tx.clone();
-                    self.insert(&tx, Source::Peer)?;
-                }
-            }
-            Op::Stale { sender } => {
-                let wallet = &self.wallets[sender];
-                if let Some(used) = self.model.accounts[&wallet.address].nonce.checked_sub(1) {
-                    let tx = wallet.pay(used, Address::ZERO, 0);
-                    self.insert(&tx, Source::User)?;
-                }
-            }
             Op::Durable { sender, ahead } => {
                 if let Some(at) = self.place(sender, ahead) {
                     let hash = self.model.list[at].tx.hash();
@@ -188,8 +196,8 @@ impl World {
                     self.pool.make_durable(&hash);
                 }
             }
+            other => unreachable!("{other:?} brings a transaction"),
         }
-        Ok(())
     }
 
     /// A transaction with as much, or as little, as a rule allows, or one beyond that.

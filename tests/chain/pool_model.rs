@@ -17,7 +17,7 @@ fn gas_min(tx: &CheckedTransaction) -> u64 {
         let cost = |byte: &u8| if *byte == 0 { zero } else { other };
         tx.input().iter().map(cost).sum()
     };
-    let words = (tx.input().len() as u64 + 31) / 32;
+    let words = (tx.input().len() as u64).div_ceil(32);
     let create = if tx.to().is_none() {
         32_000 + 2 * words
     } else {
