@@ -2,8 +2,9 @@
 //! cause is gone.
 //!
 //! What the group of steps wants done waits with it, so nobody hears of what is not durable. Of
-//! what comes in meanwhile only who came and went is kept: blocks and transactions come again, and
-//! a user's submission is answered by an error at once. Run by the core thread alone.
+//! what comes in meanwhile only who came and went is kept, and blocks that nobody sends again:
+//! others come again, as transactions do, and a user's submission is answered by an error at once.
+//! Run by the core thread alone.
 
 use std::{
     thread,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use chain::{
-    Batch, Input, Mended, Store, StoreError, Verdict,
+    Batch, Input, Mended, Peer, Store, StoreError, Verdict,
     params::{CORE_QUEUE, TICK_GAP_MS},
 };
 use tokio::sync::mpsc::error::TryRecvError;
@@ -74,20 +75,18 @@ impl<S: Store> Running<S> {
         }
         Ok(())
     }
-    /// What cannot come again is kept, as far as there is room; who waits for an answer gets one.
-    fn put_off(&mut self, message: Message) {
-        let room = match &message {
-            Message::Connected(_)
-            | Message::Ping { .. }
-            | Message::Input(Input::Disconnected(_)) => CORE_QUEUE,
-            // Ours, and those that the core has asked of its own store and waits for.
-            Message::Input(Input::Block { from: None, .. }) => CORE_QUEUE / 2,
-            _ => 0,
-        };
-        if self.kept.len() < room {
-            return self.kept.push_back(message);
-        }
+
+    /// What cannot come again is kept; who waits for an answer gets one.
+    pub(super) fn put_off(&mut self, message: Message) {
         match message {
+            // As many as there are connections: of those that are over, only what the core knows
+            // is left.
+            Message::Connected(_) => self.kept.push_back(message),
+            Message::Input(Input::Disconnected(peer)) => self.put_off_end(peer),
+            // Ours, and those that the core has asked of its own store and waits for.
+            Message::Input(Input::Block { from: None, .. }) if self.kept.len() < CORE_QUEUE / 2 => {
+                self.kept.push_back(message);
+            }
             Message::Checked {
                 token: Some(token), ..
             } => self.send(Outgoing::Verdict {
@@ -99,6 +98,17 @@ impl<S: Store> Running<S> {
             }
             // A submission's caller is told by the end of its channel.
             _ => {}
+        }
+    }
+
+    /// A peer that the core has not heard of yet was never there.
+    fn put_off_end(&mut self, peer: Peer) {
+        let is_arrival = |kept: &Message| matches!(kept, Message::Connected(it) if it.peer == peer);
+        match self.kept.iter().position(is_arrival) {
+            Some(place) => drop(self.kept.remove(place)),
+            None => self
+                .kept
+                .push_back(Message::Input(Input::Disconnected(peer))),
         }
     }
 }

@@ -110,6 +110,19 @@ fn what_was_taken_is_seen_before_the_answer_says_so() {
     assert!(view.pool.get(&transaction.hash()).is_some());
 }
 
+fn came(peer: u64) -> Message {
+    Message::Connected(Introduction {
+        peer: Peer(peer),
+        id: "id".into(),
+        address: "/memory/1".into(),
+        inbound: true,
+    })
+}
+
+fn went(peer: u64) -> Message {
+    Message::Input(Input::Disconnected(Peer(peer)))
+}
+
 /// A status that claims more work than we have, without a block we know.
 fn ahead(driven: &Driven) -> chain::Status {
     let node = &driven.running.core.node;
@@ -124,12 +137,7 @@ fn a_question_that_finds_no_room_is_over() {
     let mut driven = drive(1);
     let from = Peer(1);
     // The status we ask for takes the only place.
-    driven.run([Message::Connected(Introduction {
-        peer: from,
-        id: "id".into(),
-        address: "/memory/1".into(),
-        inbound: true,
-    })]);
+    driven.run([came(1)]);
     let status = ahead(&driven);
     driven.run([Message::Input(Input::Status { from, status })]);
     let own: Vec<_> = driven.running.own_inputs.drain(..).collect();
@@ -234,13 +242,7 @@ fn a_refused_commit_is_made_later() {
         transaction: transfer(),
         reply,
     };
-    let meanwhile = [
-        Message::Submission(submission),
-        Message::Ping {
-            peer: Peer(1),
-            rtt: Duration::ZERO,
-        },
-    ];
+    let meanwhile = [Message::Submission(submission), came(1)];
     for message in meanwhile {
         driven.inbox.try_send(message).unwrap();
     }
@@ -249,11 +251,34 @@ fn a_refused_commit_is_made_later() {
     assert_eq!(answer.try_recv(), Err(closed), "nobody waits for the disk");
     assert!(matches!(
         driven.running.kept.pop_front(),
-        Some(Message::Ping { .. })
+        Some(Message::Connected(_))
     ));
     let stored = driven.running.snapshot.pooled().unwrap();
     assert_eq!(stored, [transfer().bytes()]);
     assert_eq!(driven.running.core.metrics.store_writable.get(), 1);
+}
+
+/// Threat S5: however long the disk is waited for, the core then knows who is there.
+#[test]
+fn who_came_and_went_while_the_disk_refused_is_known_afterwards() {
+    let mut driven = drive(8);
+    driven.run([came(1), came(2)]);
+    let running = &mut driven.running;
+    running.put_off(went(1));
+    let rtt = Duration::ZERO;
+    for peer in 3..3_000 {
+        running.put_off(Message::Ping { peer: Peer(2), rtt });
+        running.put_off(came(peer));
+        running.put_off(went(peer));
+    }
+    running.put_off(came(9_998));
+    running.put_off(came(9_999));
+    assert_eq!(running.kept.len(), 3, "no more than there are connections");
+    let kept: Vec<_> = running.kept.drain(..).collect();
+    driven.run(kept);
+    let view = Arc::clone(&driven.readers.api_views.borrow());
+    let peers: Vec<_> = view.peer_list.iter().map(|peer| peer.number).collect();
+    assert_eq!(peers, [2, 9_998, 9_999]);
 }
 
 /// Threat S6, and a node that is told to stop while it waits.
