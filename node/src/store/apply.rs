@@ -82,10 +82,8 @@ fn set_stage(
     change: impl FnOnce(Stage) -> Stage,
 ) -> Result<(), Trouble> {
     if tables.id(&id.hash)? != Some(*id) {
-        let (height, hash) = (id.height, id.hash);
-        return Err(Trouble::Environment(format!(
-            "no header for block {height} {hash}"
-        )));
+        let wanted = format!("no header for block {} {}", id.height, id.hash);
+        return Err(tables.heights.damaged(&id.hash.0, &wanted));
     }
     let (header, stage) = tables.record(id)?;
     let next = change(stage);

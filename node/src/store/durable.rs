@@ -45,7 +45,7 @@ pub struct RedbStore {
     files: Option<Files>,
     founding: Founding,
     wanted: Option<Reach>,
-    failed: Option<StoreError>,
+    failed: Option<Located>,
 }
 
 /// Both files in use, and where they stand.
@@ -110,8 +110,18 @@ impl RedbStore {
 
     fn files(&self) -> Result<&Files, StoreError> {
         let closed = || StoreError("the store is closed".into());
-        let failed = || self.failed.clone().unwrap_or_else(closed);
+        let told = |located| self.told(located);
+        let failed = || self.failed.as_ref().map_or_else(closed, told);
         self.files.as_ref().ok_or_else(failed)
+    }
+
+    /// Whether trouble passes.
+    fn prospect(&self, located: &Located) -> Mended {
+        let error = self.told(located);
+        match located.1 {
+            Trouble::Environment(_) => Mended::NotYet(error),
+            _ => Mended::Never(error),
+        }
     }
 }
 
@@ -126,33 +136,32 @@ impl Store for RedbStore {
     type Snapshot = RedbSnapshot;
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+        if let Some(located) = &self.failed {
+            return Err(self.told(located));
         }
         if batch.is_empty() {
             return Ok(());
         }
         let files = self.files.as_mut().expect("open unless it failed");
-        files.commit(batch).map_err(|located| {
-            let error = self.told(&located);
-            self.failed = Some(error.clone());
-            error
-        })
+        let Err(located) = files.commit(batch) else {
+            return Ok(());
+        };
+        let error = self.told(&located);
+        self.failed = Some(located);
+        Err(error)
     }
 
     fn mend(&mut self) -> Mended {
-        let told = |store: &Self, located: Located| {
-            let error = store.told(&located);
-            match located.1 {
-                Trouble::Environment(_) => Mended::NotYet(error),
-                _ => Mended::Never(error),
-            }
-        };
+        // Opening reads little: the same commit would meet damage elsewhere again and again.
+        let failed = self.failed.as_ref().map(|located| self.prospect(located));
+        if let Some(never @ Mended::Never(_)) = failed {
+            return never;
+        }
         if let Some(located) = self.files.as_ref().and_then(Files::lasting) {
-            return told(self, located);
+            return self.prospect(&located);
         }
         if let Err(error) = self.medium.probe() {
-            return told(self, in_log(environment(error)));
+            return self.prospect(&in_log(environment(error)));
         }
         // Both are closed before they are opened again: the engine locks its file.
         self.files = None;
@@ -161,7 +170,7 @@ impl Store for RedbStore {
                 (self.files, self.failed) = (Some(files), None);
                 Mended::Ready
             }
-            Err(located) => told(self, located),
+            Err(located) => self.prospect(&located),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use chain::{
-    Account, Address, Block, BlockHash, ChangeSet,
+    Account, Address, Block, BlockHash, ChangeSet, Mended,
     execution::{AccountChange, CodeAdded},
     store::{Batch, BlockId, Past, Reader, Stage, Store},
     transaction::hash_of,
@@ -15,6 +15,7 @@ use super::{
         directory::Lock,
         founding::{Founding, Located},
         merge::Reach,
+        tables::block_key,
     },
     Directory, Disk, assert_holds, changes, child, founding, genesis,
     history::{accounts, history_of},
@@ -156,6 +157,44 @@ fn a_failed_commit_changes_nothing_and_is_the_last() {
     let mut store = open(&disk).unwrap();
     store.commit(&joined(&[&next])).unwrap();
     assert_holds(&store.snapshot().unwrap(), &next, Stage::Body);
+}
+
+/// What opening the files does not read is met by a commit: then opening them again mends nothing.
+#[test]
+fn damage_that_a_commit_meets_is_final() {
+    let mut disk = Disk::new();
+    let blocks = small(&mut disk);
+    let next = child(&blocks[2].header, 3, &[b"four"]);
+    let mut store = open(&disk).unwrap();
+    let header = Batch {
+        headers: vec![Arc::new(next.header.clone())],
+        ..Batch::default()
+    };
+    store.commit(&header).unwrap();
+    drop(store);
+    let pristine = fs::read(disk.file()).unwrap();
+    let flip = |value: &[u8]| [&[value[0] ^ 1], &value[1..]].concat();
+    let hash = id(&next).hash.0;
+    for (table, key) in [("headers", &block_key(&id(&next))[..]), ("heights", &hash)] {
+        overwrite(&disk.file(), table, key, flip);
+        let mut store = open(&disk).unwrap();
+        let error = store.commit(&joined(&[&next])).unwrap_err();
+        assert!(error.0.contains("chain.redb is damaged"), "{error}");
+        assert!(error.0.contains(&format!("table {table}")), "{error}");
+        assert!(error.0.contains("lignum node --reindex"), "{error}");
+        assert_eq!(store.mend(), Mended::Never(error));
+        drop(store);
+        fs::write(disk.file(), &pristine).unwrap();
+    }
+    // A batch without a header that it needs is damage too: it was here when the block was asked for.
+    let mut store = open(&disk).unwrap();
+    let unknown = child(&next.header, 4, &[]);
+    let batch = Batch {
+        headers: Vec::new(),
+        ..joined(&[&unknown])
+    };
+    assert!(store.commit(&batch).is_err());
+    assert!(matches!(store.mend(), Mended::Never(_)));
 }
 
 fn overwrite(file: &Path, table: &str, key: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) {
