@@ -15,6 +15,9 @@ use super::foreman::Foreman;
 
 /// Templates and blocks in the making: each may execute a block's transactions.
 const WORK_MAX: usize = 2;
+/// Templates asked for at a time. Blocks have room of their own ([`QUESTIONS_MAX`]), since a block is
+/// worth most when everybody waits for another head.
+pub(super) const POLLS_MAX: usize = 4 * QUESTIONS_MAX;
 
 /// Answers until the API is gone. `payee` is whom a miner without a name works for.
 pub async fn answer(
@@ -23,22 +26,31 @@ pub async fn answer(
     payee: Option<Address>,
 ) {
     let place = Arc::new(Semaphore::new(WORK_MAX));
-    // Each is a request that waits, so the server's connections bound their number too.
-    let waiting = Arc::new(Semaphore::new(4 * QUESTIONS_MAX));
+    let waiting = Arc::new(Semaphore::new(POLLS_MAX));
+    let handing_in = Arc::new(Semaphore::new(QUESTIONS_MAX));
     while let Some(question) = questions.recv().await {
-        let Ok(wait) = Arc::clone(&waiting).try_acquire_owned() else {
+        let bound = match question {
+            Question::Template { .. } => &waiting,
+            Question::Block { .. } => &handing_in,
+        };
+        let Ok(permit) = Arc::clone(bound).try_acquire_owned() else {
             // Dropped with its way back, which the API reads as "busy".
             continue;
         };
         let (foreman, place) = (Arc::clone(&foreman), Arc::clone(&place));
         task::spawn(async move {
             match question {
-                Question::Template { name, known, reply } => {
-                    wait_for_another_head(&foreman, known).await;
-                    // Whoever has gone meanwhile needs no template.
-                    if !reply.is_closed() {
-                        let _ = reply.send(template(foreman, &place, name, payee).await);
+                Question::Template {
+                    name,
+                    known,
+                    mut reply,
+                } => {
+                    // Whoever has gone meanwhile needs no template, and no room to wait for it.
+                    tokio::select! {
+                        () = reply.closed() => return,
+                        () = wait_for_another_head(&foreman, known) => {}
                     }
+                    let _ = reply.send(template(foreman, &place, name, payee).await);
                 }
                 Question::Block { header, reply } => {
                     let _permit = place.acquire().await;
@@ -47,7 +59,7 @@ pub async fn answer(
                     let _ = reply.send(handed_in.unwrap_or(Err(Rejection::Rejected)));
                 }
             }
-            drop(wait);
+            drop(permit);
         });
     }
 }

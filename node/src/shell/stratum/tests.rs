@@ -6,15 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{mining::Rejection, network::SyncInfo};
+use api::{
+    mining::{Offer, QUESTIONS_MAX, Question, Rejection},
+    network::SyncInfo,
+};
 use chain::{
     Address, Bits, BlockHash, BlockId, ChainSpec, Header, Input, MemoryStore, Node, Store,
 };
 use miner::limits::{BENEFICIARIES_MAX, JOBS_KEPT};
 use state::Evm;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::foreman::{Foreman, JOB_LIFE, POST_LIFE, RENEWAL_MIN, Work};
+use super::{
+    foreman::{Foreman, JOB_LIFE, POST_LIFE, RENEWAL_MIN, Work},
+    questions::{POLLS_MAX, answer},
+};
 use crate::shell::{
     clock::Clock,
     core::Message,
@@ -282,4 +288,62 @@ fn those_who_would_wait_get_a_job_without_transactions_first() {
         let kept = &foreman.posts.lock().unwrap()[&work.job.header().extension.beneficiary];
         assert!(kept.recent.len() <= 2);
     }
+}
+
+/// Answers to miners over HTTP, on the bench's head.
+fn answers(bench: &Bench) -> mpsc::Sender<Question> {
+    let (questions, waiting) = mpsc::channel(QUESTIONS_MAX);
+    let foreman = Arc::clone(&bench.foreman);
+    tokio::spawn(answer(waiting, foreman, Some(ONE)));
+    questions
+}
+
+type Offered = oneshot::Receiver<Result<Offer, String>>;
+
+async fn template(questions: &mpsc::Sender<Question>, known: Option<BlockHash>) -> Offered {
+    let (reply, answer) = oneshot::channel();
+    let name = None;
+    let question = Question::Template { name, known, reply };
+    questions.send(question).await.unwrap();
+    answer
+}
+
+/// Threat N2: whoever has gone takes no room from those who come.
+#[tokio::test]
+async fn abandoned_long_polls_make_room() {
+    let bench = bench();
+    let questions = answers(&bench);
+    let head = bench.foreman.site().view().api.head.hash;
+    for _ in 0..POLLS_MAX {
+        drop(template(&questions, Some(head)).await);
+    }
+    for _ in 0..1_000 {
+        if let Ok(offered) = template(&questions, None).await.await {
+            assert_eq!(offered.unwrap().header.pow.parent, head);
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("no room was made");
+}
+
+/// Threat N2: however many wait for another head, the block that makes it is taken in.
+#[tokio::test]
+async fn blocks_do_not_wait_for_long_polls() {
+    let mut bench = bench();
+    let questions = answers(&bench);
+    let head = bench.foreman.site().view().api.head.hash;
+    let mut polls = Vec::new();
+    for _ in 0..POLLS_MAX {
+        polls.push(template(&questions, Some(head)).await);
+    }
+    let refused = template(&questions, None).await.await;
+    assert!(refused.is_err(), "there is an end to their room");
+    let header = Box::new(solve(&bench.foreman.offer(ONE).unwrap(), |met| met));
+    let (reply, answer) = oneshot::channel();
+    let question = Question::Block { header, reply };
+    questions.send(question).await.unwrap();
+    assert_eq!(answer.await, Ok(Ok(())));
+    assert!(bench.inbox.try_recv().is_ok());
+    assert!(polls.iter_mut().all(|poll| poll.try_recv().is_err()));
 }
