@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use chain::{Batch, BlockHash, BlockId, ChangeSet};
+use chain::{Batch, BlockHash, BlockId, ChangeSet, Stage};
 use tracing::info;
 
 use super::{
@@ -103,8 +103,15 @@ pub fn open_log(medium: &dyn Medium, founding: &mut Founding) -> Result<Engine, 
     Ok(log)
 }
 
-/// Opens the flat file. One that is missing, or of a chain that the log does not have, begins anew
-/// at the genesis block.
+/// Whether the log has what it takes to go from a block's state to the head's. An older log may
+/// know the block's header and no more.
+fn is_executed(log: &ReadTables, id: &BlockId) -> Result<bool, Trouble> {
+    let is_known = log.id(&id.hash)? == Some(*id);
+    Ok(is_known && log.record(id)?.1 == Stage::Executed)
+}
+
+/// Opens the flat file. One that is missing, or of a block that the log does not have or has not
+/// executed, begins anew at the genesis block.
 pub fn open_flat(
     medium: &dyn Medium,
     founding: &Founding,
@@ -115,10 +122,10 @@ pub fn open_flat(
         let flat = Engine::open(medium, Part::Flat).map_err(in_flat)?;
         let tables = read_flat(&flat).map_err(in_flat)?;
         let checkpoint = guard(|| tables.checkpoint()).map_err(in_flat)?;
-        if guard(|| log.id(&checkpoint.hash)).map_err(in_log)? == Some(checkpoint) {
+        if guard(|| is_executed(log, &checkpoint)).map_err(in_log)? {
             return Ok(flat);
         }
-        info!("the state in the directory is that of another log");
+        info!("the state in the directory is that of another log, or of a later one");
     }
     let first = BlockId {
         height: 0,

@@ -432,6 +432,36 @@ fn the_flat_file_can_be_made_again() {
     other.check();
 }
 
+/// A copy of the log from before its checkpoint's block was executed, beside the later state.
+#[test]
+fn a_state_later_than_its_log_is_made_again() {
+    let mut world = World::new(11, Reach::Window);
+    let first = world.forest.grow(0);
+    world.move_to(first);
+    let next = world.forest.grow(first);
+    let block = world.forest.tree[next].block.clone();
+    world.store.commit(&joined(&[&block])).unwrap();
+    let elsewhere = Disk::new();
+    let other = open(&elsewhere, Reach::Window);
+    drop(std::mem::replace(&mut world.store, other));
+    let old_log = fs::read(world.disk.file()).unwrap();
+    world.reopen();
+    world.move_to(next);
+    world.store.checkpoint_below(0).unwrap();
+    assert_eq!(world.store.state().unwrap().0, id(&block));
+    let other = open(&elsewhere_of(), Reach::Window);
+    drop(std::mem::replace(&mut world.store, other));
+    fs::write(world.disk.file(), old_log).unwrap();
+    world.reopen();
+    world.head = first;
+    let checkpoint = world.store.state().unwrap().0;
+    assert!(
+        checkpoint.height <= 1,
+        "not of a block that the log has not executed"
+    );
+    world.check();
+}
+
 fn elsewhere_of() -> Disk {
     Disk::new()
 }
