@@ -14,8 +14,8 @@ use std::{
 };
 
 use chain::{
-    Batch, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer, Reader, Request, Store,
-    StoreError, Ticket, TxHash, Verdict,
+    Batch, BlockHash, CheckedBlock, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer,
+    Reader, Request, Store, StoreError, Ticket, TxHash, Verdict,
     params::STEPS_PER_COMMIT,
     pool::{Departure, PoolError},
 };
@@ -51,8 +51,15 @@ pub enum Message {
     },
     /// A user's transaction.
     Submission(api::Submission),
-    /// A read of the store failed elsewhere.
-    Failed(StoreError),
+    /// A stored block that the core has asked for.
+    Loaded {
+        /// Which.
+        hash: BlockHash,
+        /// How often the store had been mended when it was asked for.
+        mendings: u64,
+        /// The block, or why it could not be read.
+        block: Result<CheckedBlock, StoreError>,
+    },
     /// End the thread.
     Stop,
 }
@@ -136,6 +143,8 @@ struct Running<S: Store> {
     replies: BTreeMap<Ticket, oneshot::Sender<Result<TxHash, PoolError>>>,
     next_ticket: u64,
     own_inputs: VecDeque<Input>,
+    /// How often the store was opened again after a failed commit.
+    mendings: u64,
     /// Messages from the time in which the store could not be written to.
     kept: VecDeque<Message>,
 }
@@ -165,6 +174,7 @@ impl<S: Store> Running<S> {
             replies: BTreeMap::new(),
             next_ticket: 0,
             own_inputs: VecDeque::new(),
+            mendings: 0,
             kept: VecDeque::new(),
         })
     }
@@ -256,7 +266,18 @@ impl<S: Store> Running<S> {
                 self.step(Input::Connected(peer), group)?;
             }
             Message::Ping { peer, rtt } => self.core.publisher.pinged(peer, rtt),
-            Message::Failed(error) => return Err(error),
+            Message::Loaded {
+                hash,
+                mendings,
+                block,
+            } => match block {
+                Ok(block) => {
+                    self.step(Input::Block { from: None, block }, group)?;
+                }
+                // Read from files that were closed meanwhile.
+                Err(_) if mendings != self.mendings => self.load(hash),
+                Err(error) => return Err(error),
+            },
             Message::Stop => {}
         }
         Ok(())
@@ -373,20 +394,24 @@ impl<S: Store> Running<S> {
         }
     }
 
-    /// Reads and checks a stored block off this thread; it comes back as an input.
-    fn load(&self, hash: chain::BlockHash) {
+    /// Reads and checks a stored block off this thread; it comes back as a message.
+    fn load(&self, hash: BlockHash) {
         let Some(inbox) = self.core.loopback.upgrade() else {
             return;
         };
         let (spec, db) = (Arc::clone(self.core.node.spec()), self.snapshot.clone());
+        let mendings = self.mendings;
         rayon::spawn(move || {
-            let message = match check::stored(&hash, &spec, &db) {
-                Ok(Some(block)) => Message::Input(Input::Block { from: None, block }),
-                Ok(None) => return,
-                Err(error) => Message::Failed(error),
+            let Some(block) = check::stored(&hash, &spec, &db).transpose() else {
+                return;
+            };
+            let loaded = Message::Loaded {
+                hash,
+                mendings,
+                block,
             };
             // The core is gone when the node stops; then nobody needs the block.
-            let _ = inbox.blocking_send(message);
+            let _ = inbox.blocking_send(loaded);
         });
     }
 

@@ -57,7 +57,8 @@ impl<S: Store> Running<S> {
             Mended::NotYet(error) => return Ok(Err(error)),
             Mended::Never(error) => return Err(error),
         }
-        // Readers held on to what was closed with the old files.
+        // Readers held on to what was closed with the old files; what failed for that is read again.
+        self.mendings += 1;
         self.snapshot = self.core.store.snapshot()?;
         self.core.publisher.replace_reader(&self.snapshot);
         Ok(self.core.store.commit(batch))
@@ -79,11 +80,11 @@ impl<S: Store> Running<S> {
     /// What cannot come again is kept; who waits for an answer gets one.
     pub(super) fn put_off(&mut self, message: Message) {
         match message {
-            // As many as there are connections: of those that are over, only what the core knows
-            // is left.
-            Message::Connected(_) => self.kept.push_back(message),
+            // No more connections than there are, since ends that the core need not know are not
+            // kept, and no more blocks than it has asked of its own store.
+            Message::Connected(_) | Message::Loaded { .. } => self.kept.push_back(message),
             Message::Input(Input::Disconnected(peer)) => self.put_off_end(peer),
-            // Ours, and those that the core has asked of its own store and waits for.
+            // Ours.
             Message::Input(Input::Block { from: None, .. }) if self.kept.len() < CORE_QUEUE / 2 => {
                 self.kept.push_back(message);
             }

@@ -281,6 +281,37 @@ fn who_came_and_went_while_the_disk_refused_is_known_afterwards() {
     assert_eq!(peers, [2, 9_998, 9_999]);
 }
 
+/// A block that was being read when its files were closed is read again; one that cannot be read
+/// although nothing was mended is damaged.
+#[test]
+fn a_block_that_was_read_from_closed_files_is_read_again() {
+    let closed = StoreError("the file is closed".into());
+    let mut driven = refusing(1, vec![]);
+    let head = driven.readers.api_views.borrow().head;
+    let failed = |mendings| Message::Loaded {
+        hash: head.hash,
+        mendings,
+        block: Err(closed.clone()),
+    };
+    driven.running.put_off(failed(0));
+    hand_in(&mut driven).unwrap();
+    let kept = driven.running.kept.drain(..).collect::<Vec<_>>();
+    assert_eq!(kept.len(), 1, "the core waits for it");
+    driven.run(kept);
+    let Some(Message::Loaded {
+        hash,
+        mendings,
+        block,
+    }) = driven.running.core.inbox.blocking_recv()
+    else {
+        panic!("it was not read again");
+    };
+    assert_eq!((hash, mendings), (head.hash, 1));
+    assert_ne!(block.err(), Some(closed.clone()));
+    let group = &mut Group::default();
+    assert_eq!(driven.running.take(failed(1), group), Err(closed));
+}
+
 /// Threat S6, and a node that is told to stop while it waits.
 #[test]
 fn what_cannot_be_mended_ends_the_node() {
