@@ -15,9 +15,7 @@ use std::{
 
 use chain::{
     Batch, BlockHash, CheckedBlock, Effect, Event, Fault, Gossip, Input, Node, Overlay, Peer,
-    Reader, Request, Store, StoreError, Ticket, TxHash, Verdict,
-    params::STEPS_PER_COMMIT,
-    pool::{Departure, PoolError},
+    Request, Store, StoreError, Ticket, TxHash, Verdict, params::STEPS_PER_COMMIT, pool::PoolError,
 };
 use p2p::GossipToken;
 use state::Evm;
@@ -113,6 +111,8 @@ pub struct Core<S: Store> {
     pub inbox: mpsc::Receiver<Message>,
     /// For inputs that the core's own helpers produce.
     pub loopback: mpsc::WeakSender<Message>,
+    /// The first input: the pool's [`journal`].
+    pub journal: Option<Input>,
     /// To the network.
     pub outbox: mpsc::Sender<Outgoing>,
     /// To everybody who reads.
@@ -214,19 +214,10 @@ impl<S: Store> Running<S> {
 
     /// Gives the pool back what users were told that it has, before anything else is taken.
     fn take_journal(&mut self) -> Result<(), StoreError> {
-        let items = self.snapshot.pooled()?;
-        let damaged = |error: String| StoreError(format!("the pool's journal is damaged: {error}"));
-        let transactions = check::transactions(&items, self.core.node.spec());
-        let transactions = transactions.map_err(|error| damaged(error.to_string()))?;
-        let departed = self.snapshot.departed()?;
-        let departed = departed.iter().map(|bytes| Departure::decode(bytes));
-        let departed = departed.collect::<Result<_, _>>().map_err(damaged)?;
         let mut group = Group::default();
-        let journal = Input::Journal {
-            transactions,
-            departed,
-        };
-        self.step(journal, &mut group)?;
+        if let Some(journal) = self.core.journal.take() {
+            self.step(journal, &mut group)?;
+        }
         self.finish(group)
     }
 
@@ -448,6 +439,7 @@ impl<S: Store> Running<S> {
     }
 }
 
+pub mod journal;
 mod mending;
 #[cfg(test)]
 mod tests;

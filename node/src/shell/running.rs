@@ -313,6 +313,7 @@ fn start_core(
     let metrics = Arc::new(Metrics::default());
     let damaged = |error| Failure::new(Exit::Damaged, error);
     let snapshot = Arc::new(store.snapshot().map_err(damaged)?);
+    let journal = core::journal::read(&*snapshot, node.spec()).map_err(damaged)?;
     let (publisher, readers) =
         Publisher::new(&node, snapshot, clock, Arc::clone(&metrics), identity).map_err(damaged)?;
     let (inbox, messages) = mpsc::channel(CORE_QUEUE);
@@ -322,6 +323,7 @@ fn start_core(
         store,
         inbox: messages,
         loopback: inbox.downgrade(),
+        journal: Some(journal),
         outbox,
         publisher,
         clock,

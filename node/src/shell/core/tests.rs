@@ -1,6 +1,8 @@
 //! The core's shell on a store in memory, one group of steps at a time.
 
-use chain::{BlockHash, ChainSpec, CheckedTransaction, Header, MemoryStore, Mended, U256};
+use std::{sync::Mutex, thread};
+
+use chain::{BlockHash, ChainSpec, CheckedTransaction, Header, MemoryStore, Mended, Reader, U256};
 use wallet::sign::{Transfer, sign_transfer};
 
 use super::{
@@ -52,6 +54,7 @@ fn drive_on<S: Store>(store: S, outbox: usize) -> Driven<S> {
         store,
         inbox: messages,
         loopback: inbox.downgrade(),
+        journal: None,
         outbox,
         publisher,
         clock,
@@ -180,6 +183,39 @@ fn a_body_given_up_while_it_is_loaded_ends_nothing() {
     let snapshot = store.snapshot().unwrap();
     let stored = check::stored(&hash, core.node.spec(), &snapshot);
     assert!(matches!(stored, Ok(None)), "{stored:?}");
+}
+
+/// The threads that check messages may all wait for a place in the core's inbox.
+#[test]
+fn the_journal_is_taken_without_the_threads_that_wait_for_the_core() {
+    let mut store = founded();
+    let mut batch = Batch::default();
+    batch.pooled.insert(transfer().hash(), Some(transfer()));
+    store.commit(&batch).unwrap();
+    let journal = journal::read(&store.snapshot().unwrap(), &regtest()).unwrap();
+    let mut driven = drive_on(store, 8);
+    driven.running.core.journal = Some(journal);
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    let (started, starts) = std::sync::mpsc::channel();
+    let waiting = Arc::clone(&gate);
+    rayon::spawn_broadcast(move |_| {
+        started.send(()).unwrap();
+        drop(waiting.lock());
+    });
+    for _ in 0..rayon::current_num_threads() {
+        starts.recv().unwrap();
+    }
+    let (taken, takes) = std::sync::mpsc::channel();
+    let taking = thread::spawn(move || {
+        driven.running.take_journal().unwrap();
+        taken.send(driven.running.core.node.pool()).unwrap();
+    });
+    let pool = takes.recv_timeout(Duration::from_secs(20));
+    drop(held);
+    taking.join().unwrap();
+    let pool = pool.expect("the core waits for threads that wait for the core");
+    assert!(pool.get(&transfer().hash()).is_some());
 }
 
 /// A store whose disk refuses a few commits.
