@@ -1,11 +1,16 @@
 //! Bad input from users: the right exit code or status, and a sentence with both numbers.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::Write,
+    net::{TcpListener, TcpStream},
+};
 
 use serde_json::{Value, json};
 
 use crate::harness::{
     DEV_0, DEV_1, World, assert_absent, assert_fails, lignum, post, raw_http, stderr, stdout,
+    wait_for,
 };
 
 #[test]
@@ -99,6 +104,25 @@ fn taken_ports_and_locked_directories_have_exit_codes() {
     let running = world.node("node").start();
     assert_fails(&start("0", "0"), 4, &[directory]);
     drop(running);
+}
+
+/// A node may be started in a directory as soon as it is free, and writes its own then.
+#[test]
+fn a_free_directory_has_nothing_left_of_its_last_node() {
+    let world = World::new();
+    let node = world.node("node").start();
+    let directory = world.path("node");
+    // The node's end waits a little for a request that is under way.
+    let mut open = TcpStream::connect(node.http()).unwrap();
+    open.write_all(b"GET /v1/status HT").unwrap();
+    assert_eq!(node.height(), 0);
+    let lock = fs::File::open(directory.join("LOCK")).unwrap();
+    node.signal("TERM");
+    wait_for("the directory to be free", || lock.try_lock().is_ok());
+    assert_absent(&directory.join("endpoints.json"));
+    assert_absent(&directory.join("operator.token"));
+    drop(open);
+    assert_eq!(node.stop(), Some(0));
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub struct Opened {
     pub salt: u64,
     /// Its network.
     pub network: Network,
-    /// Keeps other processes out.
-    pub lock: Lock,
+    /// Keeps other processes out until its last holder is done.
+    pub lock: Arc<Lock>,
 }
 
 /// How a directory is opened.
@@ -59,7 +59,7 @@ impl Opened {
     /// the one wanted is refused; one that holds the same takes over the wanted text, which may
     /// plan later upgrades.
     pub fn open(directory: &Path, wanted: Option<Network>, how: How) -> Result<Self, Failure> {
-        let lock = Lock::take(directory)?;
+        let lock = Arc::new(Lock::take(directory)?);
         let pinned = spec_file(directory);
         let is_asked_for = wanted.is_some();
         let mut network = match wanted {

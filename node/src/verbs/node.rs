@@ -190,10 +190,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let lock = Arc::clone(&opened.lock);
     let running = Running::start(&runtime, opened, &settings, &directory)?;
     let result = running.wait(&runtime, &stop);
     Endpoints::remove(&directory);
     token::remove(&directory);
+    // Not before: a node that is started here next writes its own.
+    drop(lock);
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
 }
