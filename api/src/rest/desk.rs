@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{address, events::Stopped, query};
 use crate::{
-    ApiState,
+    ApiState, View,
     error::{Fields, Problem, Refused},
     limits::{BODY_TIME_OUT, HEAD_CHANGE_TIME_OUT, TEMPLATE_WAIT_SECS_MAX},
     view::hex,
@@ -64,7 +64,7 @@ pub struct TemplateJson {
 pub struct TakenJson {
     height: u64,
     hash: String,
-    /// Whether it is the head now. Where not, it was late, or another one wins.
+    /// Whether it became the head. Where not, it was late, or another one wins.
     is_head: bool,
 }
 
@@ -136,7 +136,7 @@ pub async fn submit(
     let id = block.id();
     let sent = state.desk.blocks.try_send(block);
     sent.map_err(|_| busy("too many blocks are waiting"))?;
-    let is_head = becomes_head(&state, id).await;
+    let is_head = becomes_head(state.views.clone(), id).await?;
     drop(place);
     let counter = if is_head {
         &state.desk.accepted
@@ -166,13 +166,17 @@ async fn another_head(
     }
 }
 
-/// Whether a block becomes the head, for as long as that may take; `false` at once if the head is
-/// beyond it.
-async fn becomes_head(state: &ApiState, id: BlockId) -> bool {
-    let mut views = state.views.clone();
-    let settled = views.wait_for(|view| view.head == id || view.head.height > id.height);
-    let view = timeout(HEAD_CHANGE_TIME_OUT, settled).await;
-    matches!(view, Ok(Ok(view)) if view.head == id)
+/// Whether a block becomes the head, for as long as that may take. Not every head has a view: once
+/// they are beyond it, the best chain tells.
+async fn becomes_head(mut views: watch::Receiver<Arc<View>>, id: BlockId) -> Result<bool, Problem> {
+    let settled = async {
+        let settled = views.wait_for(|view| view.head == id || view.head.height > id.height);
+        settled.await.map(|view| Arc::clone(&view))
+    };
+    let Ok(Ok(view)) = timeout(HEAD_CHANGE_TIME_OUT, settled).await else {
+        return Ok(false);
+    };
+    Ok(view.reader.canonical(id.height)? == Some(id.hash))
 }
 
 /// One of the places at the desk.
@@ -249,7 +253,83 @@ impl TemplateJson {
 
 #[cfg(test)]
 mod tests {
+    use chain::{
+        Batch, Header, MemoryStore, Node, Store,
+        header::{Extension, PowHeader},
+    };
+    use state::Evm;
+
     use super::*;
+    use crate::network::SyncInfo;
+
+    fn regtest() -> ChainSpec {
+        let text = ChainSpec::builtin("regtest").unwrap();
+        ChainSpec::parse(text).unwrap().spec
+    }
+
+    fn header(height: u64, tag: u8) -> Arc<Header> {
+        let extension = Extension {
+            height,
+            extra_data: [tag; 32],
+            ..Extension::default()
+        };
+        Arc::new(Header::sealed(PowHeader::default(), extension))
+    }
+
+    /// A view of a chain of such blocks above the genesis block.
+    fn view(tags: &[u8]) -> Arc<View> {
+        let spec = Arc::new(regtest());
+        let (genesis, batch) = Node::genesis(&spec, &Evm::new());
+        let mut store = MemoryStore::default();
+        store.commit(&batch).unwrap();
+        let node = Node::open(Arc::clone(&spec), Evm::new(), &store.snapshot().unwrap()).unwrap();
+        let chain: Vec<_> = (1..)
+            .zip(tags)
+            .map(|(height, tag)| header(height, *tag))
+            .collect();
+        let batch = Batch {
+            canonical: (1..)
+                .zip(chain.iter().map(|header| Some(header.hash())))
+                .collect(),
+            headers: chain.clone(),
+            ..Batch::default()
+        };
+        store.commit(&batch).unwrap();
+        let head_header = chain.last().cloned().unwrap_or(Arc::new(genesis.header));
+        Arc::new(View {
+            network: "regtest".into(),
+            genesis: node.genesis_hash(),
+            head: BlockId {
+                height: head_header.extension.height,
+                hash: head_header.hash(),
+            },
+            head_header,
+            state: node.head_state().clone(),
+            reader: Arc::new(store.snapshot().unwrap()),
+            pool: node.pool(),
+            peer_list: Arc::default(),
+            branches: Arc::default(),
+            sync: SyncInfo::default(),
+            mining: false,
+            version: "0.0.0",
+            spec,
+        })
+    }
+
+    /// Views are of the newest head, so that a block's own may never be seen.
+    #[tokio::test]
+    async fn a_block_with_a_child_already_was_the_head() {
+        let (sender, views) = watch::channel(view(&[]));
+        let id = BlockId {
+            height: 1,
+            hash: header(1, 1).hash(),
+        };
+        for (tags, is_head) in [(&[1][..], true), (&[1, 2], true), (&[3, 2], false)] {
+            sender.send_replace(view(tags));
+            let found = becomes_head(views.clone(), id).await;
+            assert_eq!(found.ok(), Some(is_head), "{tags:?}");
+        }
+    }
 
     #[test]
     fn tags_and_waits_out_of_range_are_refused() {
