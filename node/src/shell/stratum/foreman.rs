@@ -55,6 +55,10 @@ const TAKE_TIME: Duration = Duration::from_secs(1);
 /// An address without connections is forgotten after this long without a question.
 pub(super) const POST_LIFE: Duration = Duration::from_secs(120);
 
+/// Bytes of memory that the transactions of all jobs together take: [`JOBS_KEPT`] whole blocks for a
+/// few addresses; many have their newest job and fewer of the earlier ones.
+pub(super) const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// A way to make a template at a site: with transactions or without.
 type Template = fn(&Site, &View) -> Option<Block>;
 
@@ -78,6 +82,20 @@ pub struct Work {
     pub job: Arc<Job>,
     block: Block,
     view: Arc<View>,
+    /// Memory that its transactions take, about.
+    bytes: usize,
+}
+
+impl Work {
+    pub(super) fn new(job: Job, block: Block, view: &Arc<View>) -> Arc<Self> {
+        let of = |bytes: &Vec<u8>| bytes.len() + size_of_val(bytes);
+        Arc::new(Self {
+            job: Arc::new(job),
+            bytes: block.body.0.iter().map(of).sum(),
+            block,
+            view: Arc::clone(view),
+        })
+    }
 }
 
 /// An address that is paid.
@@ -190,6 +208,7 @@ impl Foreman {
     /// The same, with full jobs at once for those whose turn comes in this time.
     pub(super) fn round_within(&self, full_jobs_time: Duration) {
         let view = self.site.view();
+        self.forget(&view);
         if is_behind(&view) {
             return;
         }
@@ -211,10 +230,19 @@ impl Foreman {
         }
     }
 
-    /// The posts that should have new jobs. Forgets those that nobody wants.
-    fn due(&self, view: &View) -> Vec<Address> {
+    /// Forgets posts that nobody wants, and jobs whose blocks would be too late.
+    fn forget(&self, view: &View) {
         let mut posts = self.posts();
         posts.retain(|_, post| post.is_listened_to() || post.used.elapsed() < POST_LIFE);
+        for post in posts.values_mut() {
+            post.recent
+                .retain(|work| work.job.parent() == view.api.head.hash);
+        }
+    }
+
+    /// The posts that should have new jobs.
+    fn due(&self, view: &View) -> Vec<Address> {
+        let posts = self.posts();
         let due = posts
             .iter()
             .filter(|(_, post)| post.is_due(&view.api.head.hash));
@@ -227,8 +255,25 @@ impl Foreman {
             error!("the clock or the chain's work is at the end of its range: nothing to mine");
             return;
         };
-        if let Some(post) = self.posts().get_mut(&address) {
+        self.give(address, work);
+    }
+
+    /// Gives a job to its post. Where all jobs together have become too large, the posts with the most
+    /// lose their oldest; each keeps its newest.
+    pub(super) fn give(&self, address: Address, work: Arc<Work>) {
+        let mut posts = self.posts();
+        if let Some(post) = posts.get_mut(&address) {
             post.take(work);
+        }
+        let works = posts.values().flat_map(|post| &post.recent);
+        let mut bytes: usize = works.map(|work| work.bytes).sum();
+        while bytes > BODIES_BYTES_MAX {
+            let largest = posts.values_mut().max_by_key(|post| post.recent.len());
+            let Some(post) = largest.filter(|post| post.recent.len() > 1) else {
+                return;
+            };
+            let oldest = post.recent.pop_front();
+            bytes -= oldest.map_or(0, |work| work.bytes);
         }
     }
 
@@ -239,13 +284,9 @@ impl Foreman {
         };
         let block = template(&site, view)?;
         let number = self.jobs.fetch_add(1, Ordering::Relaxed);
-        let job = Arc::new(Job::new(number, block.header.clone())?);
+        let job = Job::new(number, block.header.clone())?;
         self.metrics.jobs.inc();
-        Some(Arc::new(Work {
-            job,
-            block,
-            view: Arc::clone(view),
-        }))
+        Some(Work::new(job, block, view))
     }
 
     fn posts(&self) -> MutexGuard<'_, BTreeMap<Address, Post>> {
@@ -355,9 +396,7 @@ impl Foreman {
                 let none = || "there is nothing to mine: the log says why".to_owned();
                 let made = self.make(&view, address, Site::template);
                 let work = made.ok_or_else(none)?;
-                if let Some(post) = self.posts().get_mut(&address) {
-                    post.take(Arc::clone(&work));
-                }
+                self.give(address, Arc::clone(&work));
                 work
             }
         };

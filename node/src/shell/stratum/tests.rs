@@ -13,12 +13,15 @@ use api::{
 use chain::{
     Address, Bits, BlockHash, BlockId, ChainSpec, Header, Input, MemoryStore, Node, Store,
 };
-use miner::limits::{BENEFICIARIES_MAX, JOBS_KEPT};
+use miner::{
+    limits::{BENEFICIARIES_MAX, JOBS_KEPT},
+    stratum::Job,
+};
 use state::Evm;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    foreman::{Foreman, JOB_LIFE, POST_LIFE, RENEWAL_MIN, Work},
+    foreman::{BODIES_BYTES_MAX, Foreman, JOB_LIFE, POST_LIFE, RENEWAL_MIN, Work},
     questions::{POLLS_MAX, answer},
 };
 use crate::shell::{
@@ -169,18 +172,22 @@ fn jobs_are_renewed_when_they_are_old_or_it_is_asked_for() {
     assert!((3..=JOBS_KEPT).contains(&kept));
 }
 
-#[test]
-fn a_node_far_behind_gives_no_jobs() {
-    let bench = bench();
-    let mut jobs = join(&bench.foreman, ONE);
-    let behind = |height| SyncInfo {
+/// Catching up with a header of this height.
+fn behind(height: u64) -> SyncInfo {
+    SyncInfo {
         is_syncing: true,
         best_header: BlockId {
             height,
             hash: BlockHash([3; 32]),
         },
         ..SyncInfo::default()
-    };
+    }
+}
+
+#[test]
+fn a_node_far_behind_gives_no_jobs() {
+    let bench = bench();
+    let mut jobs = join(&bench.foreman, ONE);
     bench.views.send_replace(view(1, behind(7)));
     bench.foreman.round();
     assert!(job(&mut jobs).is_none());
@@ -216,6 +223,63 @@ fn addresses_that_are_paid_are_bounded_and_forgotten() {
     age(foreman, ONE, POST_LIFE);
     foreman.round();
     assert_eq!(foreman.posts.lock().unwrap().len(), BENEFICIARIES_MAX - 1);
+}
+
+/// Threat N2: a node that has much to catch up with keeps nothing for those who are gone, nor views of
+/// heads that are over.
+#[test]
+fn what_nobody_wants_is_forgotten_while_the_node_catches_up() {
+    let bench = bench();
+    let foreman = &bench.foreman;
+    let _jobs = join(foreman, ONE);
+    foreman.offer(TWO).unwrap();
+    foreman.round();
+    bench.views.send_replace(view(1, behind(7)));
+    age(foreman, TWO, POST_LIFE);
+    foreman.round();
+    let posts = foreman.posts.lock().unwrap();
+    assert!(posts.keys().eq([&ONE]));
+    assert!(posts[&ONE].recent.is_empty());
+}
+
+/// Threat N2: however large their blocks are.
+#[test]
+fn jobs_take_no_more_memory_than_they_may() {
+    let Bench { foreman, .. } = &bench();
+    let count = BODIES_BYTES_MAX / LARGE;
+    let address = |number: usize| Address::left_padding_from(&number.to_be_bytes());
+    let kept = |address| foreman.posts.lock().unwrap()[&address].recent.len();
+    let give = |address, tag| {
+        foreman.reserve(address).unwrap();
+        foreman.give(address, large(foreman, address, tag));
+    };
+    for tag in 0..10 {
+        give(ONE, tag);
+    }
+    assert_eq!(kept(ONE), JOBS_KEPT);
+    for number in 1..=count {
+        give(address(number), 0);
+    }
+    // Everybody has the newest, and nobody has room for more.
+    assert!((1..=count).all(|number| kept(address(number)) == 1));
+    assert_eq!(kept(ONE), 1);
+    let newest = Arc::clone(&foreman.posts.lock().unwrap()[&ONE].recent[0]);
+    assert_eq!(newest.job.header().extension.extra_data, [9; 32]);
+}
+
+/// Bytes of a large job's transactions.
+const LARGE: usize = 2 * 1024 * 1024;
+
+/// A job whose block is large, told from others by its tag.
+fn large(foreman: &Foreman, beneficiary: Address, tag: u8) -> Arc<Work> {
+    let view = foreman.site().view();
+    let mut block = foreman.site().empty_template(&view).unwrap();
+    block.header.extension.beneficiary = beneficiary;
+    block.header.extension.extra_data = [tag; 32];
+    block.header = Header::sealed(block.header.pow, block.header.extension);
+    block.body.0.push(vec![0; LARGE]);
+    let job = Job::new(u64::from(tag), block.header.clone()).unwrap();
+    Work::new(job, block, &view)
 }
 
 /// A header of an offer that meets the target, or misses it.
