@@ -20,6 +20,9 @@ pub const BODY_TIME_OUT: Duration = Duration::from_secs(10);
 pub const WRITE_TIME_OUT: Duration = Duration::from_secs(30);
 /// Time for open connections to finish their answers when the node stops.
 pub const STOP_TIME_OUT: Duration = Duration::from_secs(5);
+/// Arrays and objects of a request's JSON within each other: a call needs four, and what reads them
+/// calls itself for each.
+pub const JSON_DEPTH_MAX: usize = 64;
 /// Transaction hashes after which a page of blocks ends: full blocks have thousands each.
 pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
 /// Bytes of an answer from which it is compressed: below it fits a packet anyhow.

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
-    body::{Bytes, to_bytes},
     extract::{Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
 };
@@ -19,11 +18,11 @@ use tokio::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{address, events::Stopped, query};
+use super::{address, body::read_up_to, events::Stopped, query};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
-    limits::{BODY_TIME_OUT, HEAD_CHANGE_TIME_OUT, TEMPLATE_WAIT_SECS_MAX},
+    limits::{HEAD_CHANGE_TIME_OUT, TEMPLATE_WAIT_SECS_MAX},
     view::hex,
 };
 
@@ -122,7 +121,7 @@ pub async fn submit(
     request: Request,
 ) -> Result<Json<TakenJson>, Problem> {
     let place = place(&state)?;
-    let bytes = read(request).await?;
+    let bytes = read_up_to(request, GOSSIP_BYTES_MAX).await?;
     let view = state.view();
     let checked = spawn_blocking(move || {
         let block = check(&bytes, &view.spec)?;
@@ -193,16 +192,6 @@ fn known(id: BlockId) -> Problem {
 fn busy(detail: &str) -> Problem {
     let detail = format!("{detail}; try again");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
-}
-
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    let bad = |detail: String| Problem::bad_request("bad_body", detail);
-    let body = to_bytes(request.into_body(), GOSSIP_BYTES_MAX);
-    match timeout(BODY_TIME_OUT, body).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(bad(format!("{error}; at most {GOSSIP_BYTES_MAX} bytes"))),
-        Err(_) => Err(bad("the body did not arrive in time".into())),
-    }
 }
 
 /// The stateless checks that all blocks pass, proof of work first.

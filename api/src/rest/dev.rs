@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use utoipa::ToSchema;
 
-use super::body::read_body;
+use super::body::{parse_json, read_body};
 use crate::{
     ApiState,
     error::{Fields, Problem, Refused},
@@ -31,11 +31,8 @@ impl FromRequest<ApiState> for Authorised {
     /// Nothing of the body is read before its sender has shown the token.
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         check(request.headers(), state)?;
-        let bad = |detail: String| Problem::bad_request("bad_body", detail);
         let body = read_body(request).await?;
-        let json = serde_json::from_slice(&body);
-        json.map(Self)
-            .map_err(|error| bad(format!("wanted a JSON object: {error}")))
+        parse_json(&body, "wanted a JSON object").map(Self)
     }
 }
 

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::body::read_body;
+use super::body::{parse_json, read_body};
 use crate::{
     ApiState,
     error::{Fields, Problem, Refused},
@@ -71,11 +71,9 @@ impl Failure {
 pub async fn call(State(state): State<ApiState>, request: Request) -> Result<Json<Value>, Problem> {
     let name = user(request.headers());
     let body = read_body(request).await?;
-    let call: Call = serde_json::from_slice(&body).map_err(|error| {
-        let wanted = "wanted {\"id\": …, \"method\": \"getblocktemplate\" or \"submitblock\", \
-                      \"params\": […]}";
-        Problem::bad_request("bad_body", format!("{wanted}: {error}"))
-    })?;
+    let wanted = "wanted {\"id\": …, \"method\": \"getblocktemplate\" or \"submitblock\", \
+                  \"params\": […]}";
+    let call: Call = parse_json(&body, wanted)?;
     let result = match &*call.method {
         "getblocktemplate" => template(&state, name, &call.params).await,
         "submitblock" => submit(&state, &call.params).await,

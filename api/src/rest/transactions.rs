@@ -14,7 +14,11 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Segment, body::read_body, read, transaction_hash};
+use super::{
+    Segment,
+    body::{parse_json, read_body},
+    read, transaction_hash,
+};
 use crate::{
     ApiState, Submission,
     error::{Fields, Problem, Refused},
@@ -103,8 +107,7 @@ fn raw_bytes(body: &[u8]) -> Result<Vec<u8>, Problem> {
         .map_err(|_| bad(format!("the body is not text; wanted {wanted}")))?
         .trim();
     let hex = if text.starts_with(['{', '"', '[']) {
-        let json: Value = serde_json::from_str(text)
-            .map_err(|error| bad(format!("the JSON is malformed: {error}; wanted {wanted}")))?;
+        let json: Value = parse_json(text.as_bytes(), &format!("wanted {wanted}"))?;
         let raw = json.get("raw").unwrap_or(&json).as_str().map(str::to_owned);
         raw.ok_or_else(|| bad(format!("wanted {wanted}")))?
     } else {

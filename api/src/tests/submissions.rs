@@ -1,10 +1,10 @@
 //! Transactions in: every form that is taken, every refusal.
 
-use chain::PoolError;
+use chain::{PoolError, params::GOSSIP_BYTES_MAX};
 use serde_json::Value;
 
 use super::{Server, signed_for_regtest, take};
-use crate::Submission;
+use crate::{Submission, limits::JSON_DEPTH_MAX};
 
 fn refuse(submission: Submission) {
     let refusal = PoolError::NonceTooLow { want: 7, got: 3 };
@@ -113,7 +113,7 @@ fn what_is_no_transaction_is_refused() {
         ("{\"raw\":", 400, "bad_body"),
         ("{\"raw\": 1}", 400, "bad_body"),
         ("[1]", 400, "bad_body"),
-        (&*deep, 400, "bad_body"),
+        (&*deep, 400, "json_too_deep"),
         ("0x02c0", 400, "transaction_malformed"),
         ("0x03c0", 400, "transaction_type_unsupported"),
         (&*"00".repeat(140_000), 400, "transaction_too_large"),
@@ -126,4 +126,58 @@ fn what_is_no_transaction_is_refused() {
           Content-Length: 2\r\n\r\n\xff\xfe",
     );
     assert_eq!(status, 400);
+}
+
+/// Threat A2: every path that takes JSON counts how deep it is before anything reads it.
+#[test]
+fn json_that_is_too_deep_is_refused_everywhere() {
+    let server = Server::start(take);
+    let document = serde_json::to_value(crate::openapi::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let takes_json = |methods: &Value| {
+        let content = &methods["post"]["requestBody"]["content"];
+        content.get("application/json").is_some()
+    };
+    let paths: Vec<_> = paths.filter(|(_, methods)| takes_json(methods)).collect();
+    assert!(paths.len() >= 7, "{paths:?}");
+    let token = format!("Authorization: Bearer {}\r\n", "07".repeat(32));
+    for (path, _) in paths {
+        let ask = |depth: usize| {
+            let body = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let length = body.len();
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}\
+                 Content-Length: {length}\r\n\r\n{body}"
+            );
+            let (status, text) = server.raw(request.as_bytes());
+            assert_eq!(status, 400, "{path}: {text}");
+            let (_, problem) = text.split_once("\r\n\r\n").unwrap();
+            serde_json::from_str::<Value>(problem).unwrap()
+        };
+        for depth in [JSON_DEPTH_MAX + 1, 500_000] {
+            let problem = ask(depth);
+            assert_eq!(problem["code"], "json_too_deep", "{path}");
+            assert_eq!(problem["want"], JSON_DEPTH_MAX.to_string());
+            assert_eq!(problem["got"], depth.to_string());
+        }
+        assert_ne!(ask(JSON_DEPTH_MAX)["code"], "json_too_deep", "{path}");
+    }
+}
+
+/// Blocks are larger than what others send, and have a limit of their own.
+#[test]
+fn a_block_has_room_for_the_largest_and_no_more() {
+    let server = Server::start(take);
+    let path = "/v1/mining/blocks";
+    let block = |bytes| "x".repeat(bytes);
+    server.refuses("POST", path, &block(GOSSIP_BYTES_MAX), 422, "invalid_block");
+    let problem = server.refuses(
+        "POST",
+        path,
+        &block(GOSSIP_BYTES_MAX + 1),
+        413,
+        "body_too_large",
+    );
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(&GOSSIP_BYTES_MAX.to_string()), "{detail}");
 }
