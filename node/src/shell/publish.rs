@@ -131,9 +131,14 @@ impl Publisher {
         self.recorder.record(effects, snapshot)
     }
 
-    /// Gives readers the same view over a store that was opened again.
+    /// Gives readers the same view over a store that was opened again. A commit that seemed to fail
+    /// may have come through: then the store is ahead of the view, and readers keep what they have
+    /// until they get the next one.
     pub fn replace_reader<S: Reader + Clone + Send + Sync + 'static>(&mut self, snapshot: &S) {
         let mut api = (**self.api_views.borrow()).clone();
+        if snapshot.head() != Ok(Some(api.head)) {
+            return;
+        }
         api.reader = Arc::new(snapshot.clone());
         let api = Arc::new(api);
         let mut view = (**self.views.borrow()).clone();

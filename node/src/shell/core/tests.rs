@@ -360,3 +360,34 @@ fn what_cannot_be_mended_ends_the_node() {
     assert_eq!(hand_in(&mut driven), Err(error));
     assert_eq!(driven.running.core.metrics.store_writable.get(), 0);
 }
+
+/// Threat A6: a view and its store are of one head, also where a commit that seemed to fail had come
+/// through.
+#[test]
+fn a_store_that_is_ahead_of_the_view_waits_for_the_next() {
+    let mut driven = drive(1);
+    let mut store = driven.running.core.store.clone();
+    let head = driven.readers.api_views.borrow().head;
+    let pooled = |driven: &Driven| {
+        let view = Arc::clone(&driven.readers.api_views.borrow());
+        assert_eq!(view.reader.head(), Ok(Some(view.head)));
+        view.reader.pooled().unwrap().len()
+    };
+    let mut batch = Batch::default();
+    batch.pooled.insert(transfer().hash(), Some(transfer()));
+    store.commit(&batch).unwrap();
+    let publisher = &mut driven.running.core.publisher;
+    publisher.replace_reader(&store.snapshot().unwrap());
+    assert_eq!(pooled(&driven), 1);
+    let ahead = Batch {
+        head: Some(chain::BlockId {
+            height: head.height + 1,
+            ..head
+        }),
+        ..Batch::default()
+    };
+    store.commit(&ahead).unwrap();
+    let publisher = &mut driven.running.core.publisher;
+    publisher.replace_reader(&store.snapshot().unwrap());
+    assert_eq!(pooled(&driven), 1);
+}
