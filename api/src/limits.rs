@@ -6,7 +6,8 @@ use std::time::Duration;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Connections at a time.
 pub const CONNECTIONS_MAX: usize = 256;
-/// Connections of one address at a time; this machine's own are not counted.
+/// Connections at a time of one address, or of one IPv6 network of 64 bits; this machine's own are
+/// not counted.
 pub const CONNECTIONS_PER_ADDRESS: usize = 16;
 /// Bytes of a request's head that are kept until it is complete.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;

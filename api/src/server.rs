@@ -1,10 +1,10 @@
-//! The server: accepts a bounded number of connections, in all and of each address, with time
+//! The server: accepts a bounded number of connections, in all and of each client, with time
 //! limits on heads and answers.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     future::Future,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
 
@@ -117,18 +117,29 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future
     }
 }
 
-/// The connections that are open, and how many each address has.
+/// The connections that are open, and how many each client has.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<IpAddr>,
-    by_address: BTreeMap<IpAddr, usize>,
+    by_client: BTreeMap<IpAddr, usize>,
+}
+
+/// What tells clients from each other: an address of IPv4, or the part of one of IPv6 that is given
+/// out, of whose other half everybody may use all.
+fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
 }
 
 impl Connections {
-    /// Serves a connection, unless its address has its share.
+    /// Serves a connection, unless its client has its share.
     fn start(&mut self, address: IpAddr, served: impl Future<Output = ()> + Send + 'static) {
-        let open = self.by_address.entry(address).or_default();
-        if *open >= CONNECTIONS_PER_ADDRESS && !address.to_canonical().is_loopback() {
+        let is_local = address.to_canonical().is_loopback();
+        let client = client_of(address);
+        let open = self.by_client.entry(client).or_default();
+        if *open >= CONNECTIONS_PER_ADDRESS && !is_local {
             // The stream closes as `served` is dropped.
             return;
         }
@@ -136,13 +147,13 @@ impl Connections {
         self.tasks.spawn(async move {
             // A panic in a handler must not lose count of the connection.
             let _ = tokio::spawn(served).await;
-            address
+            client
         });
     }
 
-    fn ended(&mut self, address: Option<IpAddr>) {
-        let Some(address) = address else { return };
-        if let Entry::Occupied(mut open) = self.by_address.entry(address) {
+    fn ended(&mut self, client: Option<IpAddr>) {
+        let Some(client) = client else { return };
+        if let Entry::Occupied(mut open) = self.by_client.entry(client) {
             *open.get_mut() -= 1;
             if *open.get() == 0 {
                 open.remove();
@@ -230,16 +241,29 @@ mod tests {
             let mut stopped = stopped.clone();
             async move { drop(stopped.changed().await) }
         };
-        for address in ["192.0.2.1", "2001:db8::1", "127.0.0.1", "::ffff:127.0.0.1"] {
-            for _ in 0..CONNECTIONS_PER_ADDRESS + 4 {
+        let share = CONNECTIONS_PER_ADDRESS;
+        for (address, taken) in [
+            ("192.0.2.1", share),
+            // The same, as a socket of both protocols writes it.
+            ("::ffff:192.0.2.1", 0),
+            ("192.0.2.2", share),
+            ("2001:db8::1", share),
+            ("2001:db8::ffff:1", 0),
+            ("2001:db8:0:1::1", share),
+            ("127.0.0.1", share + 4),
+            ("::ffff:127.0.0.1", share + 4),
+            ("::1", share + 4),
+        ] {
+            let before = connections.tasks.len();
+            for _ in 0..share + 4 {
                 connections.start(address.parse().unwrap(), served());
             }
+            assert_eq!(connections.tasks.len() - before, taken, "{address}");
         }
-        assert_eq!(connections.tasks.len(), 4 * CONNECTIONS_PER_ADDRESS + 8);
         drop(stop);
         while let Some(ended) = connections.tasks.join_next().await {
             connections.ended(ended.ok());
         }
-        assert!(connections.by_address.is_empty());
+        assert!(connections.by_client.is_empty());
     }
 }
