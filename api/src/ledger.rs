@@ -185,7 +185,7 @@ impl Known {
 }
 
 /// What a block of the best chain changed.
-pub(crate) fn changed_by(view: &View, hash: &BlockHash) -> Result<Arc<ChangeSet>, StoreError> {
+fn changed_by(view: &View, hash: &BlockHash) -> Result<Arc<ChangeSet>, StoreError> {
     let missing = || StoreError(format!("no change set for executed block {hash}"));
     view.reader.changes(hash)?.ok_or_else(missing)
 }

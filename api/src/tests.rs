@@ -9,7 +9,9 @@ mod listener;
 mod nouns;
 mod openapi;
 mod origin;
+mod past;
 mod pool;
+mod readers;
 mod submissions;
 
 use std::{

@@ -7,7 +7,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use chain::{Account, Address, BlockId, StoreError, params::STATE_WINDOW};
+use chain::{Account, Address, BlockId, params::STATE_WINDOW, store::Past};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +15,7 @@ use super::{Segment, address, blocks::find, limit, query, read};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
-    ledger::{Top, changed_by},
+    ledger::Top,
     limits::{BATCH_MAX, TOP_MAX},
     view::{AccountJson, AccountsJson, HeadJson, TopAccountJson, TopAccountsJson},
 };
@@ -50,9 +50,10 @@ pub struct Page {
     limit: Option<u64>,
 }
 
-/// One account at the head, or as it was after one of the last blocks of the best chain.
+/// One account at the head, or as it was after a block of the best chain.
 ///
-/// An account nobody has used is one with nothing.
+/// An account nobody has used is one with nothing. Nodes that run with `--archive` answer for every
+/// block of the best chain, others for the last 128.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{address}",
@@ -61,7 +62,7 @@ pub struct Page {
     params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum"), When),
     responses(
         (status = 200, description = "Found", body = AccountJson),
-        (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such block, or it is not on the best chain", body = Fields, content_type = "application/problem+json"),
         (status = 410, description = "The state of that block is not kept", body = Fields, content_type = "application/problem+json"),
         Refused,
     ),
@@ -73,10 +74,11 @@ pub async fn one(
 ) -> Result<Json<AccountJson>, Problem> {
     let when = query(when)?;
     let address = address::parse(&text)?;
+    let Some(name) = when.at.filter(|name| name != "head") else {
+        let account = read(&state, move |view| Ok(AccountJson::new(&view, address)));
+        return account.await.map(Json);
+    };
     read(&state, move |view| {
-        let Some(name) = when.at.filter(|name| name != "head") else {
-            return Ok(AccountJson::new(&view, address));
-        };
         let at = best_block(&view, &name)?;
         let account = past(&view, &address, at.height)?;
         Ok(AccountJson::past(&view, address, account, &at))
@@ -174,41 +176,48 @@ fn page_of(top: &Top, first: usize, limit: usize) -> TopAccountsJson {
 
 /// The best chain's block of that name.
 fn best_block(view: &View, name: &str) -> Result<BlockId, Problem> {
+    let head = view.head.height;
     let missing = || {
         let shown: String = name.chars().take(80).collect();
-        Problem::not_found(format!("there is no block {shown:?} on the best chain"))
+        let detail = format!("there is no block {shown:?}; the best chain has blocks 0 to {head}");
+        Problem::not_found(detail)
     };
     let hash = find(view, name)?.ok_or_else(missing)?;
     let header = view.reader.header(&hash)?.ok_or_else(missing)?;
     let height = header.extension.height;
-    if view.reader.canonical(height)? != Some(hash) {
-        return Err(missing());
+    let best = view.reader.canonical(height)?;
+    if best == Some(hash) {
+        return Ok(BlockId { height, hash });
     }
-    Ok(BlockId { height, hash })
+    let instead = best.map_or_else(
+        || format!("which ends at height {head}"),
+        |best| format!("which has {best} at height {height}"),
+    );
+    let detail = format!(
+        "block {hash} is not on the best chain, {instead}: accounts of other branches are not \
+         kept, so ask for a block of the best chain"
+    );
+    let problem = Problem::new(StatusCode::NOT_FOUND, "not_in_best_chain", detail);
+    Err(match best {
+        Some(best) => problem.with(&best, &hash),
+        None => problem,
+    })
 }
 
 /// An account after the best chain's block at a height: what the first later block that changed it
-/// has found, and the head's if none did. Reads no more change sets than the window has blocks.
+/// has found, and the head's if none did.
 fn past(view: &View, address: &Address, height: u64) -> Result<Account, Problem> {
-    let oldest = view.head.height.saturating_sub(STATE_WINDOW);
-    if height < oldest {
-        let detail = format!(
-            "states are kept of the last {STATE_WINDOW} blocks: wanted block {oldest} or a later \
-             one, got {height}"
-        );
-        let problem = Problem::new(StatusCode::GONE, "state_not_kept", detail);
-        return Err(problem.with(&oldest, &height));
+    match view.reader.past_account(address, height)? {
+        Past::AsInHead => Ok(view.state.account(address).unwrap_or_default()),
+        Past::Was(found) => Ok(found.unwrap_or_default()),
+        Past::Unknown { lowest } => Err(not_kept(lowest, height)),
     }
-    for later in height + 1..=view.head.height {
-        let hash = view.reader.canonical(later)?;
-        let missing = || Problem::from(StoreError(format!("the best chain has no block {later}")));
-        let changes = changed_by(view, &hash.ok_or_else(missing)?)?;
-        let found = changes
-            .accounts
-            .binary_search_by_key(&address.0.0, |change| change.address);
-        if let Ok(index) = found {
-            return Ok(changes.accounts[index].old.clone().unwrap_or_default());
-        }
-    }
-    Ok(view.state.account(address).unwrap_or_default())
+}
+
+fn not_kept(lowest: u64, height: u64) -> Problem {
+    let detail = format!(
+        "this node keeps the accounts of the last {STATE_WINDOW} blocks: wanted block {lowest} or a \
+         later one, got {height}; a node that runs with --archive keeps those of every block"
+    );
+    Problem::new(StatusCode::GONE, "state_not_kept", detail).with(&lowest, &height)
 }

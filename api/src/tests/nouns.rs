@@ -9,7 +9,11 @@ use chain::{
 use serde_json::{Value, json};
 use state::Evm;
 
-use super::{RICH, Server, pay, regtest, take, view};
+use super::{
+    RICH, Server, pay,
+    readers::{Gate, Guarded},
+    regtest, take, view,
+};
 
 const SEEN: Address = Address::repeat_byte(5);
 const GAS: u64 = 21_000;
@@ -201,6 +205,11 @@ fn only_what_never_changes_is_immutable() {
 #[test]
 fn an_account_of_the_past_is_what_a_later_block_found() {
     let (server, _store, headers, rival) = serve(STATE_WINDOW + 2);
+    server.views.send_modify(|view| {
+        let mut window = (**view).clone();
+        Guarded::stand_before(&mut window, &Gate::default(), 2);
+        *view = Arc::new(window);
+    });
     let ask = |at: &str| server.get(&format!("/v1/accounts/{SEEN}?at={at}"));
     for height in [2, 3, STATE_WINDOW + 1] {
         let past = ask(&height.to_string());
@@ -225,8 +234,21 @@ fn an_account_of_the_past_is_what_a_later_block_found() {
     };
     let gone = refuses("1", 410, "state_not_kept");
     assert_eq!((&gone["want"], &gone["got"]), (&json!("2"), &json!("1")));
-    refuses("1000", 404, "not_found");
-    refuses(&rival.hash().to_string(), 404, "not_found");
+    let says = |problem: &Value, words: &str| {
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{detail}");
+    };
+    says(&gone, "--archive");
+    says(&refuses("1000", 404, "not_found"), "blocks 0 to 130");
+    let unknown = "1".repeat(64);
+    refuses(&unknown, 404, "not_found");
+    let (best, other) = (headers[1].hash().to_string(), rival.hash().to_string());
+    let elsewhere = refuses(&other, 404, "not_in_best_chain");
+    assert_eq!(
+        (&elsewhere["want"], &elsewhere["got"]),
+        (&json!(best), &json!(other))
+    );
+    says(&elsewhere, "at height 1");
     refuses("x", 400, "bad_block_id");
 }
 
