@@ -71,6 +71,12 @@ impl Problem {
         }))
     }
 
+    /// A mistake of ours in answering.
+    pub fn internal() -> Self {
+        let detail = "the request failed; the node's log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
     /// A malformed part of a request.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)

@@ -18,6 +18,7 @@ use crate::{
     limits::{
         LEDGER_ACCOUNTS_MAX, LEDGER_BLOCKS_MAX, LEDGER_CHANGES_MAX, TOP_ACCOUNTS_PER_MS, TOP_MAX,
     },
+    queries::Deadline,
 };
 
 /// Both accounts of the chain.
@@ -78,8 +79,8 @@ struct Known {
 }
 
 impl Ledger {
-    /// The sums at a view's head. Costs a header for each block not read yet.
-    pub fn totals(&self, view: &View) -> Result<Totals, Unready> {
+    /// The sums at a view's head. Costs a header for each block not read yet, until the deadline.
+    pub fn totals(&self, view: &View, deadline: Deadline) -> Result<Totals, Unready> {
         let mut totals = lock(&self.totals)?;
         let Totals {
             mut at,
@@ -96,18 +97,19 @@ impl Ledger {
                 Way::Leaves => (rewards.saturating_sub(reward), burnt.saturating_sub(fees)),
             };
             blocks += 1;
-            Ok(blocks < LEDGER_BLOCKS_MAX)
+            Ok(blocks < LEDGER_BLOCKS_MAX && !deadline.is_over())
         });
         *totals = Totals { at, rewards, burnt };
         step?;
         at_head(view, at).map(|()| *totals)
     }
 
-    /// The accounts with most. Costs the change set of each block not read yet, and about a
-    /// microsecond for every account there is, after which the list rests for ten times as long.
-    pub fn top(&self, view: &View, now: Time) -> Result<Arc<Top>, Unready> {
+    /// The accounts with most. Costs the change set of each block not read yet, until the deadline,
+    /// and about a microsecond for every account there is, after which the list rests for ten times
+    /// as long.
+    pub fn top(&self, view: &View, now: Time, deadline: Deadline) -> Result<Arc<Top>, Unready> {
         let mut known = lock(&self.known)?;
-        known.catch_up(view)?;
+        known.catch_up(view, deadline)?;
         let rest_ms = u64::try_from(known.addresses.len() / TOP_ACCOUNTS_PER_MS).unwrap_or(0);
         let resting = known.top.as_ref().filter(|(made_ms, top)| {
             top.head == view.head || now.monotonic_ms.saturating_sub(*made_ms) < rest_ms
@@ -133,7 +135,7 @@ fn burnt_in(header: &Header) -> U256 {
 }
 
 impl Known {
-    fn catch_up(&mut self, view: &View) -> Result<(), Unready> {
+    fn catch_up(&mut self, view: &View, deadline: Deadline) -> Result<(), Unready> {
         if self.at.is_none() {
             self.addresses
                 .extend(view.spec.alloc.iter().map(|one| one.address));
@@ -150,7 +152,8 @@ impl Known {
             }
             blocks += 1;
             let is_room = addresses.len() <= LEDGER_ACCOUNTS_MAX;
-            Ok(is_room && blocks < LEDGER_BLOCKS_MAX && changes < LEDGER_CHANGES_MAX)
+            let has_time = blocks < LEDGER_BLOCKS_MAX && changes < LEDGER_CHANGES_MAX;
+            Ok(is_room && has_time && !deadline.is_over())
         })?;
         if self.addresses.len() > LEDGER_ACCOUNTS_MAX {
             return Err(Unready::TooMany);

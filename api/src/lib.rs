@@ -19,6 +19,7 @@ mod openapi;
 pub mod operator;
 mod orders;
 mod origin;
+pub mod queries;
 mod rest;
 mod server;
 mod socket;
@@ -106,6 +107,8 @@ pub struct ApiState {
     pub ledger: Arc<ledger::Ledger>,
     /// Who gives money away; on dev networks alone.
     pub faucet: Option<Arc<faucet::Faucet>>,
+    /// Places for requests that read many blocks.
+    pub queries: queries::Queries,
     /// Where miners' questions go.
     pub mining: mpsc::Sender<mining::Question>,
 }

@@ -24,6 +24,14 @@ pub const STOP_TIME_OUT: Duration = Duration::from_secs(5);
 /// Arrays and objects of a request's JSON within each other: a call needs four, and what reads them
 /// calls itself for each.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Queries over many blocks at a time: each may hold tens of megabytes, a core and the disk.
+pub const QUERIES_MAX: usize = 4;
+/// Time that such a query waits for a place.
+pub const QUERY_WAIT: Duration = Duration::from_secs(1);
+/// Time after which such a query ends with what it has.
+pub const QUERY_WORK_TIME: Duration = Duration::from_secs(2);
+/// Time for such a query to answer at all, where a disk hangs.
+pub const QUERY_TIME_OUT: Duration = Duration::from_secs(10);
 /// Transaction hashes after which a page of blocks ends: full blocks have thousands each.
 pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
 /// Bytes of an answer from which it is compressed: below it fits a packet anyhow.

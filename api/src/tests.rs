@@ -11,224 +11,27 @@ mod openapi;
 mod origin;
 mod past;
 mod pool;
+mod queries;
 mod readers;
+mod server;
 mod submissions;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     sync::Arc,
-    thread,
     time::Duration,
 };
 
 use alloy_consensus::TxEip1559;
-use chain::{Block, ChainSpec, CheckedTransaction, MemoryStore, Node, Store, Time};
-use prometheus_client::registry::Registry;
+use chain::{CheckedTransaction, MemoryStore, Node, Store};
 use serde_json::Value;
+use server::{NOW, Parts, Server, regtest, take, view};
 use state::Evm;
-use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{
-    ApiState, Submission, View,
-    events::{Events, Journal},
-    faucet::{Faucet, Payment},
-    fees::Fees,
-    host,
-    limits::{BRANCHES_MAX, CONNECTIONS_MAX},
-    network::{PeerInfo, SyncInfo},
-    operator::{Operator, Token},
-};
-
-/// The time of these servers.
-const NOW: Time = Time {
-    unix_secs: 1_700_000_100,
-    monotonic_ms: 100_000,
-};
+use crate::{faucet::Payment, host, limits::CONNECTIONS_MAX};
 
 const RICH: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
-
-/// A server on the regtest genesis; the core's place is taken by a thread that gives `answer`.
-struct Server {
-    address: SocketAddr,
-    genesis: Block,
-    views: watch::Sender<Arc<View>>,
-    journal: watch::Sender<Journal>,
-    stop: oneshot::Sender<()>,
-    _runtime: tokio::runtime::Runtime,
-}
-
-fn view(spec: &Arc<ChainSpec>) -> (View, Block) {
-    let evm = Evm::new();
-    let (genesis, batch) = Node::genesis(spec, &evm);
-    let mut store = MemoryStore::default();
-    store.commit(&batch).unwrap();
-    let snapshot = store.snapshot().unwrap();
-    let node = Node::open(Arc::clone(spec), evm, &snapshot).unwrap();
-    let view = View {
-        spec: Arc::clone(spec),
-        network: "regtest".into(),
-        genesis: genesis.header.hash(),
-        head: node.head(),
-        head_header: Arc::new(genesis.header.clone()),
-        state: node.head_state().clone(),
-        reader: Arc::new(snapshot),
-        pool: node.pool(),
-        peer_list: Arc::new(vec![peer(1), peer(2), peer(3)]),
-        branches: Arc::new(node.forest().branches(BRANCHES_MAX)),
-        sync: SyncInfo::default(),
-        mining: false,
-        version: "0.0.0",
-    };
-    (view, genesis)
-}
-
-fn peer(number: u64) -> PeerInfo {
-    PeerInfo {
-        number,
-        id: "12D3KooW".into(),
-        address: "/ip4/127.0.0.1/tcp/30777".into(),
-        inbound: number.is_multiple_of(2),
-        connected_since: 1_700_000_000,
-        ping_ms: Some(3),
-        claims: None,
-        chain_work: None,
-        clock_ahead_secs: Some(-1),
-        points: 10,
-        requests: 1,
-    }
-}
-
-fn regtest() -> Arc<ChainSpec> {
-    let text = ChainSpec::builtin("regtest").unwrap();
-    Arc::new(ChainSpec::parse(text).unwrap().spec)
-}
-
-impl Server {
-    fn start(answer: fn(Submission)) -> Self {
-        let (view, genesis) = view(&regtest());
-        Self::on(view, genesis, answer)
-    }
-
-    fn on(view: View, genesis: Block, answer: fn(Submission)) -> Self {
-        Self::with(view, genesis, Some(faucet::open()), answer)
-    }
-
-    fn without_faucet(view: View, genesis: Block) -> Self {
-        Self::with(view, genesis, None, take)
-    }
-
-    fn with(
-        view: View,
-        genesis: Block,
-        faucet: Option<Arc<Faucet>>,
-        answer: fn(Submission),
-    ) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let address = listener.local_addr().unwrap();
-        let (journal_in, journal) = watch::channel(Journal::new(1, view.head));
-        let (sender, views) = watch::channel(Arc::new(view));
-        let (submissions, mut inbox) = mpsc::channel(4);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let state = ApiState {
-            views,
-            submissions,
-            registry: Arc::new(Registry::default()),
-            clock: Arc::new(|| NOW),
-            is_healthy: Arc::new(|| true),
-            vhosts: Arc::new(vec!["node.example".into()]),
-            origins: Arc::new(vec!["https://shop.example".into()]),
-            events: Events::new(journal),
-            desk: crate::desk::Desk::new(Arc::new(|_, _| None), mpsc::channel(1).0),
-            operator: Operator {
-                token: Token::new([7; 32]),
-                orders: mpsc::channel(1).0,
-            },
-            fees: Arc::new(Fees::default()),
-            ledger: Arc::default(),
-            faucet,
-            mining: mpsc::channel(1).0,
-        };
-        runtime.spawn(crate::serve(
-            listener,
-            state,
-            async move { drop(stopped.await) },
-        ));
-        thread::spawn(move || {
-            while let Some(submission) = inbox.blocking_recv() {
-                answer(submission);
-            }
-        });
-        Self {
-            address,
-            genesis,
-            views: sender,
-            journal: journal_in,
-            stop,
-            _runtime: runtime,
-        }
-    }
-
-    fn raw(&self, request: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        // The server may close before all of a body that is too long is written.
-        let _ = stream.write_all(request);
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let status = text
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .unwrap_or(0);
-        (status, text)
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        );
-        let (status, text) = self.raw(request.as_bytes());
-        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        (
-            status,
-            serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
-        )
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let (status, value) = self.ask("GET", path, "");
-        assert_eq!(status, 200, "{path}: {value}");
-        value
-    }
-
-    fn refuses(&self, method: &str, path: &str, body: &str, status: u16, code: &str) -> Value {
-        let (got, problem) = self.ask(method, path, body);
-        assert_eq!(
-            (got, problem["code"].as_str()),
-            (status, Some(code)),
-            "{path}: {problem}"
-        );
-        assert_eq!(problem["status"], status);
-        problem
-    }
-}
-
-fn take(submission: Submission) {
-    let hash = submission.transaction.hash();
-    drop(submission.reply.send(Ok(hash)));
-}
 
 #[test]
 fn reads_name_the_head_and_agree() {

@@ -11,7 +11,7 @@ use chain::{Account, Address, BlockId, params::STATE_WINDOW, store::Past};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Segment, address, blocks::find, limit, query, read};
+use super::{Segment, address, blocks::find, limit, query, read, read_much};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
@@ -78,7 +78,7 @@ pub async fn one(
         let account = read(&state, move |view| Ok(AccountJson::new(&view, address)));
         return account.await.map(Json);
     };
-    read(&state, move |view| {
+    read_much(&state, move |view, _| {
         let at = best_block(&view, &name)?;
         let account = past(&view, &address, at.height)?;
         Ok(AccountJson::past(&view, address, account, &at))
@@ -151,8 +151,8 @@ pub async fn top(
     let max = u64::try_from(TOP_MAX).unwrap_or(u64::MAX);
     let limit = limit(page.limit, max)?;
     let (ledger, now) = (Arc::clone(&state.ledger), (state.clock)());
-    read(&state, move |view| {
-        let top = ledger.top(&view, now)?;
+    read_much(&state, move |view, deadline| {
+        let top = ledger.top(&view, now, deadline)?;
         Ok(page_of(&top, page.cursor.unwrap_or(0), limit))
     })
     .await

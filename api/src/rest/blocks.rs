@@ -10,11 +10,12 @@ use chain::{BlockHash, Header, Stage};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Lifetime, Segment, cached, limit, query, read};
+use super::{Lifetime, Segment, cached, limit, query, read, read_much};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
     limits::{PAGE_MAX, PAGE_TRANSACTIONS_MAX},
+    queries::Deadline,
     view::{
         BlockJson, BlockStatusJson, BlockTransactionsJson, BlocksJson, HeadJson, HeaderAnswerJson,
     },
@@ -44,7 +45,8 @@ pub struct Transactions {
     limit: Option<u64>,
 }
 
-/// Blocks of the best chain, downwards. A page ends early once it names many transactions.
+/// Blocks of the best chain, downwards. A page ends early once it names many transactions or took
+/// two seconds.
 #[utoipa::path(
     get,
     path = "/v1/blocks",
@@ -62,12 +64,19 @@ pub async fn list(
 ) -> Result<Json<BlocksJson>, Problem> {
     let page = query(page)?;
     let limit = u64::try_from(limit(page.limit, PAGE_MAX)?).unwrap_or(PAGE_MAX);
-    read(&state, move |view| page_of(&view, page.cursor, limit))
-        .await
-        .map(Json)
+    read_much(&state, move |view, deadline| {
+        page_of(&view, page.cursor, limit, deadline)
+    })
+    .await
+    .map(Json)
 }
 
-fn page_of(view: &View, cursor: Option<u64>, limit: u64) -> Result<BlocksJson, Problem> {
+fn page_of(
+    view: &View,
+    cursor: Option<u64>,
+    limit: u64,
+    deadline: Deadline,
+) -> Result<BlocksJson, Problem> {
     let first = cursor.unwrap_or(view.head.height).min(view.head.height);
     let mut last = first.saturating_sub(limit - 1);
     let mut blocks = Vec::new();
@@ -79,7 +88,7 @@ fn page_of(view: &View, cursor: Option<u64>, limit: u64) -> Result<BlocksJson, P
         let block = BlockJson::read(view, hash)?;
         transactions += block.as_ref().map_or(0, BlockJson::transactions_named);
         blocks.extend(block);
-        if transactions >= PAGE_TRANSACTIONS_MAX {
+        if transactions >= PAGE_TRANSACTIONS_MAX || deadline.is_over() {
             last = height;
             break;
         }
@@ -180,7 +189,7 @@ pub async fn transactions(
     let limit = limit(page.limit, PAGE_MAX)?;
     let first = page.cursor.unwrap_or(0);
     let named = lifetime_of_name(&id);
-    let (answer, stage) = read(&state, move |view| {
+    let (answer, stage) = read_much(&state, move |view, _| {
         let (hash, header) = known(&view, &id)?;
         let stage = view.reader.stage(&hash)?.unwrap_or(Stage::Header);
         let answer = BlockTransactionsJson::read(&view, hash, &header, (first, limit))?;

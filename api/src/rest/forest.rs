@@ -8,11 +8,12 @@ use chain::BlockHash;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Segment, limit, query, read};
+use super::{Segment, limit, query, read_much};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
     limits::{BRANCHES_MAX, PAGE_MAX},
+    queries::Deadline,
     view::{BranchBlockJson, BranchBlocksJson, BranchJson, ForestJson, HeadJson},
 };
 
@@ -74,7 +75,8 @@ pub async fn tips(
     }))
 }
 
-/// A branch from any known block down to, and with, the first one on the best chain.
+/// A branch from any known block down to, and with, the first one on the best chain. A page that
+/// took two seconds ends early.
 #[utoipa::path(
     get,
     path = "/v1/forest/{tip}",
@@ -96,23 +98,26 @@ pub async fn blocks(
     let limit = limit(page.limit, PAGE_MAX)?;
     let tip = hash(&tip)?;
     let first = page.cursor.as_deref().map_or(Ok(tip), hash)?;
-    read(&state, move |view| page_of(&view, tip, first, limit))
-        .await
-        .map(Json)
+    read_much(&state, move |view, deadline| {
+        page_of(&view, tip, (first, limit), deadline)
+    })
+    .await
+    .map(Json)
 }
 
 fn page_of(
     view: &View,
     tip: BlockHash,
-    first: BlockHash,
-    limit: usize,
+    (first, limit): (BlockHash, usize),
+    deadline: Deadline,
 ) -> Result<BranchBlocksJson, Problem> {
     let missing = |hash| Problem::not_found(format!("there is no block {hash}"));
     if view.reader.header(&tip)?.is_none() {
         return Err(missing(tip));
     }
     let (mut blocks, mut next) = (Vec::new(), Some(first));
-    while let Some(hash) = next.filter(|_| blocks.len() < limit) {
+    let is_full = |shown: usize| shown >= limit || (shown > 0 && deadline.is_over());
+    while let Some(hash) = next.filter(|_| !is_full(blocks.len())) {
         let read = BranchBlockJson::read(view, hash)?;
         let (block, parent) = read.ok_or_else(|| missing(hash))?;
         next = (!block.is_last()).then_some(parent);

@@ -8,11 +8,12 @@ use chain::Address;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Segment, address::parse, limit, query, read};
+use super::{Segment, address::parse, limit, query, read_much};
 use crate::{
     ApiState, View,
     error::{Fields, Problem, Refused},
     limits::{HISTORY_BYTES_MAX, HISTORY_DEFAULT, PAGE_MAX, PAGE_TRANSACTIONS_MAX},
+    queries::Deadline,
     view::{HeadJson, HistoryJson, MinedBlock},
 };
 
@@ -31,8 +32,8 @@ pub struct Page {
 /// Transactions that the account signed, is paid or called by, or was created by, on the best
 /// chain. Rewards are no transactions, and what contracts send to each other is not listed.
 ///
-/// A page ends early once its blocks are many or large. A reorg between two pages shows in their
-/// heads.
+/// A page ends early once its blocks are many or large, or it took two seconds. A reorg between two
+/// pages shows in their heads.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{address}/transactions",
@@ -54,9 +55,11 @@ pub async fn list(
     let address = parse(&address)?;
     let limit = limit(page.limit.or(Some(HISTORY_DEFAULT)), PAGE_MAX)?;
     let before = page.cursor.as_deref().map(parse_cursor).transpose()?;
-    read(&state, move |view| page_of(&view, address, before, limit))
-        .await
-        .map(Json)
+    read_much(&state, move |view, deadline| {
+        page_of(&view, address, (before, limit), deadline)
+    })
+    .await
+    .map(Json)
 }
 
 /// Height and index of the last transaction of the page before, as in `812.3`.
@@ -76,8 +79,8 @@ fn parse_cursor(text: &str) -> Result<(u64, u32), Problem> {
 fn page_of(
     view: &View,
     address: Address,
-    before: Option<(u64, u32)>,
-    limit: usize,
+    (before, limit): (Option<(u64, u32)>, usize),
+    deadline: Deadline,
 ) -> Result<HistoryJson, Problem> {
     // One more tells whether there is another page.
     let places = view.reader.history(&address, before, limit + 1)?;
@@ -89,7 +92,8 @@ fn page_of(
         }
         count += block.transaction_count();
         bytes += block.bytes();
-        if count >= PAGE_TRANSACTIONS_MAX || bytes >= HISTORY_BYTES_MAX {
+        let is_large = count >= PAGE_TRANSACTIONS_MAX || bytes >= HISTORY_BYTES_MAX;
+        if is_large || deadline.is_over() {
             break;
         }
     }

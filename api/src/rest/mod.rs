@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 
 use caching::{Lifetime, cached};
 
-use crate::{ApiState, View, error::Problem, limits::PAGE_DEFAULT};
+use crate::{ApiState, View, error::Problem, limits::PAGE_DEFAULT, queries::Deadline};
 
 /// The variable part of a path; what is no text is a problem like any other.
 pub struct Segment(pub String);
@@ -56,14 +56,18 @@ async fn read<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let view = state.view();
     let result = tokio::task::spawn_blocking(move || handler(view)).await;
-    result.unwrap_or_else(|_| {
-        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-        Err(Problem::new(
-            status,
-            "internal",
-            "the request failed; the node's log says why",
-        ))
-    })
+    result.unwrap_or_else(|_| Err(Problem::internal()))
+}
+
+/// The same for a handler that reads many blocks: it waits for a place, and should end early once
+/// its deadline is over.
+async fn read_much<T: Send + 'static>(
+    state: &ApiState,
+    handler: impl FnOnce(Arc<View>, Deadline) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let views = state.clone();
+    let query = move |deadline| handler(views.view(), deadline);
+    state.queries.run(query).await
 }
 
 /// The query of a request; one that cannot be read is a problem like any other.

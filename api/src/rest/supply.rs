@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 
-use super::read;
+use super::read_much;
 use crate::{
     ApiState,
     error::{Problem, Refused},
@@ -28,8 +28,8 @@ use crate::{
 )]
 pub async fn supply(State(state): State<ApiState>) -> Result<Json<SupplyJson>, Problem> {
     let ledger = Arc::clone(&state.ledger);
-    read(&state, move |view| {
-        let totals = ledger.totals(&view)?;
+    read_much(&state, move |view, deadline| {
+        let totals = ledger.totals(&view, deadline)?;
         Ok(SupplyJson::new(&view, &totals))
     })
     .await

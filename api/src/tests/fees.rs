@@ -9,7 +9,8 @@ use chain::{
 use serde_json::{Value, json};
 use state::Evm;
 
-use super::{NOW, Server, View, regtest, take, transfer, view};
+use super::{NOW, Server, regtest, take, transfer, view};
+use crate::View;
 
 const GWEI: u128 = 1_000_000_000;
 

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use api::{desk::Desk, events::Events, fees::Fees, operator::Command};
+use api::{desk::Desk, events::Events, fees::Fees, operator::Command, queries::Queries};
 use chain::{
     ChainSpec, Store, StoreError,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
@@ -383,6 +383,7 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
         mining: doors.outside.questions,
         fees: Arc::new(Fees::default()),
         ledger: Arc::default(),
+        queries: Queries::default(),
         faucet: dev.then(faucet),
     };
     let forward = forward(waiting, wiring.inbox.clone());
