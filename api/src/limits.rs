@@ -32,6 +32,8 @@ pub const QUERY_WAIT: Duration = Duration::from_secs(1);
 pub const QUERY_WORK_TIME: Duration = Duration::from_secs(2);
 /// Time for such a query to answer at all, where a disk hangs.
 pub const QUERY_TIME_OUT: Duration = Duration::from_secs(10);
+/// Blocks that a node may be behind what it knows of and still be ready: those under way.
+pub const READY_BLOCKS_MAX: u64 = 3;
 /// Transaction hashes after which a page of blocks ends: full blocks have thousands each.
 pub const PAGE_TRANSACTIONS_MAX: usize = 10_000;
 /// Bytes of an answer from which it is compressed: below it fits a packet anyhow.

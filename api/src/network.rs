@@ -1,10 +1,10 @@
 //! What a view says of the peers, and of catching up with them.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use chain::{BlockId, StoreError, U256};
 
-use crate::View;
+use crate::{View, limits::READY_BLOCKS_MAX};
 
 /// Blocks below the head whose times and work give the network's hash rate.
 const RATE_WINDOW: u64 = 60;
@@ -45,6 +45,59 @@ pub struct SyncInfo {
     pub best_header: BlockId,
     /// Bodies asked of peers and not here yet.
     pub bodies_under_way: usize,
+}
+
+/// Why a node is not up with its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// It hears of nobody's blocks, and makes none.
+    Alone,
+    /// Its head is too far below.
+    Behind {
+        /// The least height that would do.
+        want: u64,
+        /// The head's.
+        got: u64,
+    },
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alone => f.write_str(
+                "no peer has said where it stands, and this node does not mine: wait, or give it \
+                 --bootnodes",
+            ),
+            Self::Behind { want, got } => write!(
+                f,
+                "the node is catching up: wanted a head of height {want} or more, got {got}; wait"
+            ),
+        }
+    }
+}
+
+/// Whether a node is up with its network, as far as it knows.
+///
+/// Nothing shows what peers claim before their headers come, so that most of them must claim more
+/// for it to count: of three peers one liar makes no node unready.
+///
+/// # Errors
+/// Why it is not.
+pub fn readiness(view: &View) -> Result<(), Unready> {
+    let claims = view.peer_list.iter().filter_map(|peer| peer.claims);
+    let mut claimed: Vec<u64> = claims.map(|claim| claim.height).collect();
+    claimed.sort_unstable();
+    let middle = claimed.len().saturating_sub(1) / 2;
+    let claimed = claimed.get(middle).copied();
+    if claimed.is_none() && !view.mining && !view.spec.dev {
+        return Err(Unready::Alone);
+    }
+    let best = view.sync.best_header.height.max(claimed.unwrap_or(0));
+    let (want, got) = (best.saturating_sub(READY_BLOCKS_MAX), view.head.height);
+    if got < want {
+        return Err(Unready::Behind { want, got });
+    }
+    Ok(())
 }
 
 /// Hashes a second of the whole network, from the last blocks; none where no time lies between

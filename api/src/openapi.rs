@@ -55,6 +55,7 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(dev::mine))
         .routes(routes!(dev::reorg))
         .routes(routes!(operations::healthy))
+        .routes(routes!(operations::ready))
         .routes(routes!(operations::metrics))
         .routes(routes!(docs::document))
         .routes(routes!(docs::page))

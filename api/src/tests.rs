@@ -13,6 +13,7 @@ mod past;
 mod pool;
 mod queries;
 mod readers;
+mod ready;
 mod server;
 mod submissions;
 
@@ -26,7 +27,7 @@ use std::{
 use alloy_consensus::TxEip1559;
 use chain::{CheckedTransaction, MemoryStore, Node, Store};
 use serde_json::Value;
-use server::{NOW, Parts, Server, regtest, take, view};
+use server::{NOW, Parts, Server, peer, regtest, take, view};
 use state::Evm;
 
 use crate::{faucet::Payment, host, limits::CONNECTIONS_MAX};
