@@ -9,6 +9,8 @@ use chain::{PoolError, StoreError, pool::Departure, transaction::TransactionErro
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::limits::DETAIL_CHARS_MAX;
+
 /// A problem, `application/problem+json`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
@@ -63,7 +65,7 @@ impl Problem {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: shortened(detail.into()),
             code,
             want: None,
             got: None,
@@ -109,6 +111,15 @@ impl Problem {
         (self.0.want, self.0.got) = (Some(want.to_string()), Some(got.to_string()));
         self
     }
+}
+
+/// A sentence of bounded length.
+fn shortened(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX) {
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
 }
 
 impl IntoResponse for Problem {

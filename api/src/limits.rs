@@ -21,6 +21,8 @@ pub const BODY_TIME_OUT: Duration = Duration::from_secs(10);
 pub const WRITE_TIME_OUT: Duration = Duration::from_secs(30);
 /// Time for open connections to finish their answers when the node stops.
 pub const STOP_TIME_OUT: Duration = Duration::from_secs(5);
+/// Characters of a problem's sentence: what a client sent comes back in some, and could be long.
+pub const DETAIL_CHARS_MAX: usize = 500;
 /// Arrays and objects of a request's JSON within each other: a call needs four, and what reads them
 /// calls itself for each.
 pub const JSON_DEPTH_MAX: usize = 64;

@@ -7,6 +7,7 @@ mod forest;
 mod history;
 mod listener;
 mod nouns;
+mod odd;
 mod openapi;
 mod origin;
 mod past;
