@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod archive;
 mod catch_up;
 mod crash;
 mod dev_orders;
 mod devnet;
+mod doors;
 mod events;
 mod faults;
 mod harness;

@@ -47,7 +47,8 @@ fn mined(world: &World) -> (PathBuf, String) {
     (world.path("node"), head)
 }
 
-fn pay(node: &Node, nonce: u64) {
+/// Pays 1 wei from the first dev account to the one whose number is the nonce's next.
+pub fn pay(node: &Node, nonce: u64) {
     let transfer = Transfer {
         chain_id: 1337,
         nonce,
