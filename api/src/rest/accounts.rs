@@ -26,6 +26,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct When {
     /// Height, hash or `head`; the head without it.
+    #[param(pattern = "^(head|[0-9]{1,19}|(0x)?[0-9a-fA-F]{64})$", example = "0")]
     at: Option<String>,
 }
 
@@ -35,6 +36,7 @@ pub struct When {
 #[into_params(parameter_in = Query)]
 pub struct Batch {
     /// Up to 100 addresses with commas between them.
+    #[param(example = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")]
     address: String,
 }
 
@@ -59,7 +61,7 @@ pub struct Page {
     path = "/v1/accounts/{address}",
     operation_id = "accounts_one",
     tag = "accounts",
-    params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum"), When),
+    params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum", pattern = "^0x[0-9a-fA-F]{40}$", example = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"), When),
     responses(
         (status = 200, description = "Found", body = AccountJson),
         (status = 404, description = "There is no such block, or it is not on the best chain", body = Fields, content_type = "application/problem+json"),

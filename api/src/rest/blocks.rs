@@ -110,7 +110,7 @@ fn page_of(
     path = "/v1/blocks/{id}",
     operation_id = "blocks_one",
     tag = "blocks",
-    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`")),
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`", pattern = "^(head|[0-9]{1,19}|(0x)?[0-9a-fA-F]{64})$", example = "head")),
     responses(
         (status = 200, description = "Found", body = BlockJson),
         (status = 304, description = "The client has it already"),
@@ -141,7 +141,7 @@ pub async fn one(
     path = "/v1/blocks/{id}/header",
     operation_id = "blocks_header",
     tag = "blocks",
-    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`")),
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`", pattern = "^(head|[0-9]{1,19}|(0x)?[0-9a-fA-F]{64})$", example = "head")),
     responses(
         (status = 200, description = "Found", body = HeaderAnswerJson),
         (status = 304, description = "The client has it already"),
@@ -171,7 +171,7 @@ pub async fn header(
     path = "/v1/blocks/{id}/transactions",
     operation_id = "blocks_transactions",
     tag = "blocks",
-    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`"), Transactions),
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`", pattern = "^(head|[0-9]{1,19}|(0x)?[0-9a-fA-F]{64})$", example = "head"), Transactions),
     responses(
         (status = 200, description = "Found", body = BlockTransactionsJson),
         (status = 304, description = "The client has it already"),
@@ -214,7 +214,7 @@ pub async fn transactions(
     path = "/v1/blocks/{id}/status",
     operation_id = "blocks_standing",
     tag = "blocks",
-    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`")),
+    params(("id" = String, Path, description = "Hash, height on the best chain, or `head`", pattern = "^(head|[0-9]{1,19}|(0x)?[0-9a-fA-F]{64})$", example = "head")),
     responses(
         (status = 200, description = "Found", body = BlockStatusJson),
         (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),

@@ -32,12 +32,18 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// Who is paid.
+    #[param(
+        pattern = "^0x[0-9a-fA-F]{40}$",
+        example = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+    )]
     beneficiary: String,
     /// Text that the block carries, up to 32 bytes.
     tag: Option<String>,
     /// A head: the answer waits for another one.
+    #[param(pattern = "^(0x)?[0-9a-fA-F]{64}$")]
     after: Option<String>,
     /// How long it waits at most, in seconds.
+    #[param(maximum = 25)]
     wait_secs: Option<u64>,
 }
 

@@ -35,6 +35,7 @@ pub struct Tips {
 #[into_params(parameter_in = Query)]
 pub struct Blocks {
     /// Hash of the first block; the tip without it.
+    #[param(pattern = "^(0x)?[0-9a-fA-F]{64}$")]
     cursor: Option<String>,
     /// Blocks on the page.
     #[param(minimum = 1, maximum = 1000)]
@@ -82,7 +83,7 @@ pub async fn tips(
     path = "/v1/forest/{tip}",
     operation_id = "forest_blocks",
     tag = "blocks",
-    params(("tip" = String, Path, description = "Hash of any known block"), Blocks),
+    params(("tip" = String, Path, description = "Hash of any known block", pattern = "^(0x)?[0-9a-fA-F]{64}$"), Blocks),
     responses(
         (status = 200, description = "Found", body = BranchBlocksJson),
         (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),

@@ -23,6 +23,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// Where the page before ended; the newest transaction without it.
+    #[param(pattern = "^[0-9]{1,19}\\.[0-9]{1,9}$")]
     cursor: Option<String>,
     /// Transactions on the page.
     #[param(minimum = 1, maximum = 1000)]
@@ -39,7 +40,7 @@ pub struct Page {
     path = "/v1/accounts/{address}/transactions",
     operation_id = "history_list",
     tag = "accounts",
-    params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum"), Page),
+    params(("address" = String, Path, description = "0x and 40 hex digits; mixed case is an EIP-55 checksum", pattern = "^0x[0-9a-fA-F]{40}$", example = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"), Page),
     responses(
         (status = 200, description = "Found", body = HistoryJson),
         (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),

@@ -22,6 +22,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// Hash of the last transaction of the page before, which may have left since.
+    #[param(pattern = "^(0x)?[0-9a-fA-F]{64}$")]
     cursor: Option<String>,
     /// Transactions on the page.
     #[param(minimum = 1, maximum = 1000)]

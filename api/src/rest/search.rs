@@ -21,6 +21,7 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// A height, the hash of a block or a transaction, or an address.
+    #[param(example = "0")]
     q: String,
 }
 

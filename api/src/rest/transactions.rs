@@ -125,7 +125,7 @@ fn raw_bytes(body: &[u8]) -> Result<Vec<u8>, Problem> {
     path = "/v1/transactions/{hash}",
     operation_id = "transactions_one",
     tag = "transactions",
-    params(("hash" = String, Path, description = "Hash of the transaction")),
+    params(("hash" = String, Path, description = "Hash of the transaction", pattern = "^(0x)?[0-9a-fA-F]{64}$")),
     responses(
         (status = 200, description = "Found", body = TransactionJson),
         (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
@@ -159,7 +159,7 @@ fn unknown(hash: &TxHash) -> Problem {
     path = "/v1/transactions/{hash}/status",
     operation_id = "transactions_standing",
     tag = "transactions",
-    params(("hash" = String, Path, description = "Hash of the transaction")),
+    params(("hash" = String, Path, description = "Hash of the transaction", pattern = "^(0x)?[0-9a-fA-F]{64}$")),
     responses(
         (status = 200, description = "Found", body = StandingJson),
         (status = 404, description = "Not here", body = Fields, content_type = "application/problem+json"),
