@@ -56,6 +56,11 @@ impl<S: Clone> States<S> {
         self.versions.get(&id)
     }
 
+    /// All versions in memory.
+    pub fn iter(&self) -> impl Iterator<Item = &S> {
+        self.versions.values().map(|version| &version.state)
+    }
+
     /// Keeps a version.
     pub fn insert(&mut self, id: EntryId, version: Version<S>) {
         self.versions.insert(id, version);

@@ -115,6 +115,16 @@ impl tree::Value for Value {
             }
         }
     }
+
+    fn bytes_apart(&self) -> u64 {
+        match self {
+            // A box of 32 bytes takes 48.
+            Self::Account {
+                code_hash: Some(_), ..
+            } => 48,
+            _ => 0,
+        }
+    }
 }
 
 #[cfg(test)]

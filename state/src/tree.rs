@@ -19,15 +19,68 @@ pub const TERMINATOR: Digest = [0; 32];
 /// The bit that tells a leaf's hash (set) from an inner node's (clear).
 const LEAF_BIT: u8 = 0x80;
 
+/// Halves of a large tree are built apart from each other down to this depth.
+const APART_DEPTH: usize = 5;
+
 /// What a leaf holds.
 pub trait Value {
     /// SHA-256 of the value's bytes.
     fn digest(&self) -> Digest;
+
+    /// Bytes of memory that it holds outside its leaf.
+    fn bytes_apart(&self) -> u64 {
+        0
+    }
+}
+
+/// How two pieces of work are done: one after the other, or both at once. This crate knows no
+/// threads, so whoever has some brings them.
+pub trait Both: Sync {
+    /// Does both.
+    fn both<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B);
+}
+
+/// One after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct InTurn;
+
+impl Both for InTurn {
+    fn both<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        (first(), second())
+    }
+}
+
+/// Bytes of memory that a version takes, as the usual allocators hand it out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it, if it were the only version.
+    pub whole: u64,
+    /// What it does not share with the version that it was made from.
+    pub own: u64,
+}
+
+impl Memory {
+    /// Of two trees together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            whole: self.whole + other.whole,
+            own: self.own + other.own,
+        }
+    }
 }
 
 /// One version of a map from keys to values. Cloning copies a pointer.
 pub struct Tree<V> {
     root: Link<V>,
+    memory: Memory,
 }
 
 /// The way from the root towards a key.
@@ -59,7 +112,10 @@ struct Inner<V> {
 
 impl<V> Default for Tree<V> {
     fn default() -> Self {
-        Self { root: Link::Empty }
+        Self {
+            root: Link::Empty,
+            memory: Memory::default(),
+        }
     }
 }
 
@@ -67,6 +123,7 @@ impl<V> Clone for Tree<V> {
     fn clone(&self) -> Self {
         Self {
             root: self.root.clone(),
+            memory: self.memory,
         }
     }
 }
@@ -81,6 +138,11 @@ impl<V> Tree<V> {
     /// The hash of the whole tree.
     pub fn root(&self) -> Digest {
         *self.root.hash()
+    }
+
+    /// The memory that it takes.
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 
     /// The value at a key.
@@ -139,13 +201,55 @@ impl<V: Value> Tree<V> {
     /// One pass over the sorted changes, so that each inner node is hashed once however many
     /// entries below it change.
     pub fn update(&self, mut changes: Vec<(Key, Option<V>)>) -> Self {
-        changes.sort_unstable_by_key(|(key, _)| *key);
-        let unique = changes.windows(2).all(|pair| pair[0].0 != pair[1].0);
-        assert!(unique, "a change set holds every key once");
+        sort(&mut changes);
+        let mut tally = Tally::default();
+        let root = apply(&self.root, 0, &mut changes, &mut tally);
+        let whole = self.memory.whole + tally.made - tally.left;
+        let own = tally.made;
         Self {
-            root: apply(&self.root, 0, &mut changes),
+            root,
+            memory: Memory { whole, own },
         }
     }
+}
+
+impl<V: Value + Send + Sync> Tree<V> {
+    /// The tree of these entries alone, its halves built apart. Every key once.
+    pub fn build(entries: Vec<(Key, V)>, both: &impl Both) -> Self {
+        let entries = entries.into_iter();
+        let mut entries: Vec<_> = entries.map(|(key, value)| (key, Some(value))).collect();
+        let (root, made) = build(&mut entries, 0, both);
+        Self {
+            root,
+            memory: Memory {
+                whole: made,
+                own: made,
+            },
+        }
+    }
+}
+
+/// Bytes of nodes that an update made, and of those that its outcome has no more.
+#[derive(Default)]
+struct Tally {
+    made: u64,
+    left: u64,
+}
+
+/// What an allocator takes for something that is counted by two words: a word of its own, and
+/// all of it in steps of 16 bytes.
+fn allocated(bytes: usize) -> u64 {
+    let words = 3 * size_of::<usize>();
+    let taken = (bytes + words).next_multiple_of(16);
+    u64::try_from(taken).expect("a node is in memory")
+}
+
+fn leaf_bytes<V: Value>(value: &V) -> u64 {
+    allocated(size_of::<Leaf<V>>()) + value.bytes_apart()
+}
+
+fn inner_bytes<V>() -> u64 {
+    allocated(size_of::<Inner<V>>())
 }
 
 impl<V> Clone for Link<V> {
@@ -180,21 +284,75 @@ impl<V> Link<V> {
 /// The subtree at `depth` with the changes made, which all belong below it.
 ///
 /// Recursion ends at depth 256 at the latest, since keys are distinct and have 256 bits.
-fn apply<V: Value>(link: &Link<V>, depth: usize, changes: &mut [(Key, Option<V>)]) -> Link<V> {
+fn apply<V: Value>(
+    link: &Link<V>,
+    depth: usize,
+    changes: &mut [(Key, Option<V>)],
+    tally: &mut Tally,
+) -> Link<V> {
     match (link, &mut *changes) {
         (_, []) => return link.clone(),
-        (Link::Empty, [(key, value)]) => return leaf(*key, value.take()),
-        (Link::Leaf(old), [(key, value)]) if old.key == *key => return leaf(*key, value.take()),
+        (Link::Empty, [(key, value)]) => return leaf(*key, value.take(), tally),
+        (Link::Leaf(old), [(key, value)]) if old.key == *key => {
+            tally.left += leaf_bytes(&old.value);
+            return leaf(*key, value.take(), tally);
+        }
         _ => {}
     }
     let middle = changes.partition_point(|(key, _)| !bit(key, depth));
     let (zeros, ones) = changes.split_at_mut(middle);
     let [left, right] = sides(link, depth);
-    let children = [apply(left, depth + 1, zeros), apply(right, depth + 1, ones)];
-    match link {
-        Link::Inner(_) if children[0].is(left) && children[1].is(right) => link.clone(),
-        _ => join(children),
+    let children = [
+        apply(left, depth + 1, zeros, tally),
+        apply(right, depth + 1, ones, tally),
+    ];
+    if let Link::Inner(_) = link {
+        if children[0].is(left) && children[1].is(right) {
+            return link.clone();
+        }
+        tally.left += inner_bytes::<V>();
     }
+    join(children, tally)
+}
+
+/// The subtree at `depth` of these entries, and its bytes. The halves are parted before they are
+/// sorted, so that all of the work is done apart.
+fn build<V: Value + Send + Sync>(
+    entries: &mut [(Key, Option<V>)],
+    depth: usize,
+    both: &impl Both,
+) -> (Link<V>, u64) {
+    let mut tally = Tally::default();
+    if depth == APART_DEPTH {
+        sort(entries);
+        return (apply(&Link::Empty, depth, entries, &mut tally), tally.made);
+    }
+    let middle = part(entries, depth);
+    let (zeros, ones) = entries.split_at_mut(middle);
+    let (left, right) = both.both(
+        || build(zeros, depth + 1, both),
+        || build(ones, depth + 1, both),
+    );
+    let root = join([left.0, right.0], &mut tally);
+    (root, left.1 + right.1 + tally.made)
+}
+
+/// Moves entries whose bit is clear before the others; gives their number.
+fn part<V>(entries: &mut [(Key, V)], depth: usize) -> usize {
+    let mut zeros = 0;
+    for at in 0..entries.len() {
+        if !bit(&entries[at].0, depth) {
+            entries.swap(zeros, at);
+            zeros += 1;
+        }
+    }
+    zeros
+}
+
+fn sort<V>(changes: &mut [(Key, V)]) {
+    changes.sort_unstable_by_key(|(key, _)| *key);
+    let unique = changes.windows(2).all(|pair| pair[0].0 != pair[1].0);
+    assert!(unique, "a change set holds every key once");
 }
 
 /// The two halves of a subtree. A lone leaf stands for all the levels it could be on.
@@ -208,19 +366,21 @@ fn sides<V>(link: &Link<V>, depth: usize) -> [&Link<V>; 2] {
 }
 
 /// Puts two halves together; a single entry moves up and stands for the whole.
-fn join<V>(children: [Link<V>; 2]) -> Link<V> {
+fn join<V>(children: [Link<V>; 2], tally: &mut Tally) -> Link<V> {
     match children {
         [Link::Empty, Link::Empty] => Link::Empty,
         [Link::Empty, leaf @ Link::Leaf(_)] | [leaf @ Link::Leaf(_), Link::Empty] => leaf,
         children => {
+            tally.made += inner_bytes::<V>();
             let hash = inner_hash(children[0].hash(), children[1].hash());
             Link::Inner(Arc::new(Inner { hash, children }))
         }
     }
 }
 
-fn leaf<V: Value>(key: Key, value: Option<V>) -> Link<V> {
+fn leaf<V: Value>(key: Key, value: Option<V>, tally: &mut Tally) -> Link<V> {
     value.map_or(Link::Empty, |value| {
+        tally.made += leaf_bytes(&value);
         let hash = leaf_hash(&key, &value.digest());
         Link::Leaf(Arc::new(Leaf { key, hash, value }))
     })
@@ -312,6 +472,47 @@ mod tests {
         let tree = Tree::default().update(keys.to_vec());
         let found: Vec<_> = tree.iter().map(|(_, value)| *value).collect();
         assert_eq!(found, [0, 3, 77, 200, 255]);
+    }
+
+    /// What a walk over all nodes finds.
+    fn walked(link: &Link<u8>) -> u64 {
+        match link {
+            Link::Empty => 0,
+            Link::Leaf(leaf) => leaf_bytes(&leaf.value),
+            Link::Inner(inner) => {
+                inner_bytes::<u8>() + inner.children.iter().map(walked).sum::<u64>()
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_that_of_the_nodes() {
+        let mut tree = Tree::default();
+        let mut random = 7_u64;
+        for round in 0..200 {
+            let mut changes = std::collections::BTreeMap::new();
+            for _ in 0..=round % 9 {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let [first, last, value, ..] = random.to_be_bytes();
+                let value = (value % 3 > 0).then_some(value);
+                changes.insert(key(first % 64, last % 4), value);
+            }
+            let before: u64 = walked(&tree.root);
+            let after = tree.update(changes.into_iter().collect());
+            let memory = after.memory();
+            assert_eq!(memory.whole, walked(&after.root), "in round {round}");
+            assert!(memory.whole <= before + memory.own, "in round {round}");
+            tree = after;
+        }
+        let entries: Vec<_> = tree.iter().map(|(key, value)| (*key, *value)).collect();
+        assert!(entries.len() > 50, "{} entries", entries.len());
+        let built = Tree::build(entries.into_iter().rev().collect(), &InTurn);
+        assert_eq!(built.root(), tree.root());
+        assert_eq!(built.memory().whole, tree.memory().whole);
+        assert_eq!(built.memory().own, built.memory().whole);
+        assert_eq!(Tree::<u8>::build(Vec::new(), &InTurn).memory().whole, 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     account::{Value, account_key, slot_key},
     evm::Code,
     proof::{Proof, ProofLeaf},
-    tree::{Key, Tree},
+    tree::{Both, Key, Memory, Tree},
 };
 
 /// Accounts, storage and code after some block. The default is without any.
@@ -30,6 +30,11 @@ impl State {
     /// The Merkle root over accounts and storage.
     pub fn root(&self) -> Root {
         Root(self.entries.root())
+    }
+
+    /// The memory that accounts, storage and code of this version take.
+    pub fn memory(&self) -> Memory {
+        self.entries.memory().and(self.codes.memory())
     }
 
     /// An account, unless it is absent.
@@ -155,34 +160,42 @@ pub fn allocation(spec: &ChainSpec) -> ChangeSet {
 /// are whole. A million accounts take about 70 MB beside the state while it is made.
 #[derive(Default)]
 pub struct StateBuilder {
-    entries: Vec<(Key, Option<Value>)>,
-    codes: Vec<(Key, Option<Code>)>,
+    entries: Vec<(Key, Value)>,
+    codes: Vec<(Key, Code)>,
 }
 
 impl StateBuilder {
     /// Takes an account; each address once.
     pub fn account(&mut self, address: &Address, account: &Account) {
-        self.entries
-            .push((account_key(address), Value::account(account)));
+        if let Some(value) = Value::account(account) {
+            self.entries.push((account_key(address), value));
+        }
     }
 
     /// Takes a slot; each once.
     pub fn slot(&mut self, address: &Address, slot: &[u8; 32], value: [u8; 32]) {
-        let number = U256::from_be_bytes(*slot);
-        self.entries
-            .push((slot_key(address, &number), Value::slot(value)));
+        if let Some(value) = Value::slot(value) {
+            let number = U256::from_be_bytes(*slot);
+            self.entries.push((slot_key(address, &number), value));
+        }
     }
 
     /// Takes code by its keccak-256; each once.
     pub fn code(&mut self, hash: [u8; 32], bytes: Vec<u8>) {
-        self.codes.push((hash, Some(Code::new(hash, bytes))));
+        self.codes.push((hash, Code::new(hash, bytes)));
+    }
+
+    /// Takes what another one has taken.
+    pub fn append(&mut self, mut other: Self) {
+        self.entries.append(&mut other.entries);
+        self.codes.append(&mut other.codes);
     }
 
     /// The state of all that was taken.
-    pub fn finish(self) -> State {
+    pub fn finish(self, both: &impl Both) -> State {
         State {
-            entries: Tree::default().update(self.entries),
-            codes: Tree::default().update(self.codes),
+            entries: Tree::build(self.entries, both),
+            codes: Tree::build(self.codes, both),
         }
     }
 }

@@ -353,6 +353,11 @@ impl<E: Execution> Node<E> {
             .state
     }
 
+    /// The state versions in memory: those of recent blocks, in no order that means anything.
+    pub fn state_versions(&self) -> impl Iterator<Item = &E::State> {
+        self.states.iter()
+    }
+
     /// The pool as it is now.
     pub fn pool(&self) -> Arc<PoolSnapshot> {
         self.pool.snapshot()

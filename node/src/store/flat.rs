@@ -24,15 +24,19 @@ use chain::{
     Account, Address, BlockHash, BlockId, TxHash,
     store::{Past, TransactionPlace},
 };
+use rayon::prelude::*;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
-use state::{State, StateBuilder};
+use state::{State, StateBuilder, tree::Both};
 
 use super::{
     named::{Bytes, Definition, Named},
     tables::{block_key, id_of},
-    trouble::{Trouble, engine},
+    trouble::{Trouble, engine, guard},
 };
 
+/// Parts in which accounts and slots are read, by the first byte of their addresses: enough for all
+/// cores, and few enough to cost nothing.
+const PARTS: u8 = 32;
 /// The name of the fact that says which block the file is of.
 const CHECKPOINT: &[u8] = b"checkpoint";
 /// The name of the fact that says since when the past is kept.
@@ -83,6 +87,68 @@ impl ReadFlat {
     /// As of a read transaction, which they keep alive.
     pub fn read(transaction: &ReadTransaction) -> Result<Self, Trouble> {
         Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    }
+
+    /// The state after the checkpoint's block, read and hashed on all cores. Its root is for the
+    /// caller to compare.
+    pub fn state(&self) -> Result<State, Trouble> {
+        let parts = (0..PARTS).into_par_iter();
+        // Each under a guard of its own: another thread than the caller's may read it.
+        let parts = parts.map(|part| guard(|| self.part(part)));
+        let parts: Vec<StateBuilder> = parts.collect::<Result<_, _>>()?;
+        let mut builder = StateBuilder::default();
+        parts.into_iter().for_each(|part| builder.append(part));
+        self.codes.for_each(|key, value| {
+            let hash = key.try_into().map_err(|_| wrong_key(key))?;
+            builder.code(hash, value.to_vec());
+            Ok(())
+        })?;
+        Ok(builder.finish(&OnAllCores))
+    }
+
+    /// Accounts and slots of some addresses.
+    fn part(&self, part: u8) -> Result<StateBuilder, Trouble> {
+        let step = u8::MAX / PARTS + 1;
+        let (from, to) = ([part * step], [(part * step).wrapping_add(step)]);
+        let range = (
+            Bound::Included(from.as_slice()),
+            match part + 1 {
+                PARTS => Bound::Unbounded,
+                _ => Bound::Excluded(to.as_slice()),
+            },
+        );
+        let mut builder = StateBuilder::default();
+        self.accounts.scan(range, usize::MAX, |key, value| {
+            let address: [u8; 20] = key.try_into().map_err(|_| wrong_key(key))?;
+            builder.account(&address.into(), &decode_account(value)?);
+            Ok(())
+        })?;
+        self.slots.scan(range, usize::MAX, |key, value| {
+            let (address, slot) = key.split_first_chunk().ok_or_else(|| wrong_key(key))?;
+            let (address, slot): (&[u8; 20], _) = (address, slot.try_into());
+            let slot = slot.map_err(|_| wrong_key(key))?;
+            let value = value.try_into().map_err(|_| "a slot has 32 bytes")?;
+            builder.slot(&(*address).into(), slot, value);
+            Ok(())
+        })?;
+        Ok(builder)
+    }
+}
+
+fn wrong_key(key: &[u8]) -> String {
+    format!("a key of {} bytes", key.len())
+}
+
+/// Two pieces of work at once, where a core is idle.
+struct OnAllCores;
+
+impl Both for OnAllCores {
+    fn both<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        rayon::join(first, second)
     }
 }
 
@@ -242,30 +308,6 @@ impl<T: ReadableTable<Bytes, Bytes>> Flat<T> {
     /// Since which height the past is kept, if it is.
     pub fn archive(&self) -> Result<Option<u64>, Trouble> {
         Ok(self.facts.get_array(ARCHIVE)?.map(u64::from_be_bytes))
-    }
-
-    /// The state after the checkpoint's block. Its root is for the caller to compare.
-    pub fn state(&self) -> Result<State, Trouble> {
-        let mut builder = StateBuilder::default();
-        let wrong = |key: &[u8]| format!("a key of {} bytes", key.len());
-        self.accounts.for_each(|key, value| {
-            let address: [u8; 20] = key.try_into().map_err(|_| wrong(key))?;
-            builder.account(&address.into(), &decode_account(value)?);
-            Ok(())
-        })?;
-        self.slots.for_each(|key, value| {
-            let (address, slot) = key.split_first_chunk::<20>().ok_or_else(|| wrong(key))?;
-            let slot = slot.try_into().map_err(|_| wrong(key))?;
-            let value = value.try_into().map_err(|_| "a slot has 32 bytes")?;
-            builder.slot(&(*address).into(), slot, value);
-            Ok(())
-        })?;
-        self.codes.for_each(|key, value| {
-            let hash = key.try_into().map_err(|_| wrong(key))?;
-            builder.code(hash, value.to_vec());
-            Ok(())
-        })?;
-        Ok(builder.finish())
     }
 
     /// Where a transaction stood when it was last merged.

@@ -4,6 +4,9 @@ use revm::{bytecode::Bytecode, primitives::B256};
 
 use crate::tree::{Digest, Value};
 
+/// Bytes of memory that code takes beside itself and its jump destinations.
+const BYTES_BESIDE: usize = 128;
+
 /// Code with its jump destinations.
 #[derive(Clone)]
 pub(crate) struct Code {
@@ -40,5 +43,11 @@ impl Code {
 impl Value for Code {
     fn digest(&self) -> Digest {
         self.hash
+    }
+
+    /// The code, a bit a byte for its jump destinations, and what holds them together.
+    fn bytes_apart(&self) -> u64 {
+        let bytes = self.bytes().len();
+        u64::try_from(bytes + bytes / 8 + BYTES_BESIDE).expect("code is in memory")
     }
 }

@@ -13,7 +13,7 @@ use chain::{
     store::{Batch, ExecutedBlock, Past},
     transaction::hash_of,
 };
-use state::{State, StateBuilder};
+use state::{State, StateBuilder, tree::InTurn};
 
 use super::{
     super::{RedbStore, merge::Reach},
@@ -311,7 +311,7 @@ fn state_of(ledger: &Ledger) -> State {
     for (number, value) in &ledger.slots {
         builder.slot(&Address::from([1; 20]), &slot(*number), *value);
     }
-    builder.finish()
+    builder.finish(&InTurn)
 }
 
 /// Short and deep reorgs, also below the checkpoint and back onto its branch, with checkpoints at
