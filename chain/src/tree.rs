@@ -134,7 +134,12 @@ impl Tree {
 
     /// Adds a stored header below its parent, which was stored before it.
     pub fn restore(&mut self, header: &Header, stage: Stage) -> Option<EntryId> {
-        let parent = self.find(&header.pow.parent)?;
+        let wanted = &header.pow.parent;
+        // Mostly it is the one that came just before, which saves a search in all of them.
+        let parent = match self.entries.last() {
+            Some(last) if last.id().hash == *wanted => self.last(),
+            _ => self.find(wanted)?,
+        };
         let skip = self.skip_entry(parent);
         Some(self.push(header, header.hash(), parent, skip, stage))
     }
@@ -156,8 +161,6 @@ impl Tree {
         skip: EntryId,
         stage: Stage,
     ) -> EntryId {
-        let next = u32::try_from(self.entries.len()).expect("fewer than 2^32 headers");
-        let id = EntryId(next);
         let numbers = Parent::new(header, hash);
         let body_bytes = header.extension.body_bytes;
         self.entries.push(Entry {
@@ -167,8 +170,15 @@ impl Tree {
             parent,
             skip,
         });
+        let id = self.last();
         self.by_hash.insert(hash, id);
         id
+    }
+
+    /// The entry that came last.
+    fn last(&self) -> EntryId {
+        let last = u32::try_from(self.entries.len() - 1);
+        EntryId(last.expect("fewer than 2^32 headers"))
     }
 
     /// The ancestor of `id` at `height`, or `id` itself where that is not below it.
