@@ -21,6 +21,8 @@ use crate::{
 const MAGIC: [u8; 8] = *b"LGNBLKS\x01";
 /// Bytes of a checksum.
 const SUM_BYTES: usize = 8;
+/// Bytes of the record that ends a file: a length of zero, a checksum, the number of blocks.
+const END_BYTES: usize = 4 + SUM_BYTES + 8;
 
 /// A file that is being written; it takes its name when it is whole.
 pub struct Writer {
@@ -117,19 +119,18 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// The number of blocks that the file ends with; zero where it is cut off.
-    pub fn count(&mut self) -> Result<u64, Failure> {
+    /// The number of blocks that the file ends with; none where it is cut off. For people only:
+    /// what counts is compared when the end is reached.
+    pub fn count(&mut self) -> Result<Option<u64>, Failure> {
         let place = self.file.stream_position()?;
-        let mut count = [0; 8];
-        let end = self.file.seek(SeekFrom::End(-8));
-        let is_whole = end.is_ok() && self.file.read_exact(&mut count).is_ok();
+        let mut record = [0; END_BYTES];
+        let from_end = i64::try_from(END_BYTES).expect("a few bytes");
+        let end = self.file.seek(SeekFrom::End(-from_end));
+        let is_there = end.is_ok() && self.file.read_exact(&mut record).is_ok();
         self.file.seek(SeekFrom::Start(place))?;
-        // Shown to people only: what counts is compared when the end is reached.
-        Ok(if is_whole {
-            u64::from_le_bytes(count)
-        } else {
-            0
-        })
+        let (head, count) = record.split_last_chunk::<8>().expect("it has more");
+        let is_end = head[..4] == [0; 4] && head[4..] == sum(count);
+        Ok((is_there && is_end).then(|| u64::from_le_bytes(*count)))
     }
 
     /// The next block; none at the end of the file.
@@ -212,11 +213,13 @@ mod tests {
 
     fn read(path: &Path) -> Result<Vec<u64>, Failure> {
         let mut blocks = Blocks::open(path, &BlockHash([1; 32]))?;
+        let count = blocks.count()?;
         let mut heights = Vec::new();
         while let Some(block) = blocks.next()? {
             heights.push(block.header.extension.height);
         }
         assert!(blocks.next()?.is_none());
+        assert_eq!(count, Some(3));
         Ok(heights)
     }
 
@@ -227,6 +230,9 @@ mod tests {
         assert_eq!(read(&path).unwrap(), [0, 1, 2]);
         for length in 0..bytes.len() {
             fs::write(&path, &bytes[..length]).unwrap();
+            if let Ok(mut cut) = Blocks::open(&path, &BlockHash([1; 32])) {
+                assert_eq!(cut.count().unwrap(), None, "{length}");
+            }
             let told = read(&path).unwrap_err().to_string();
             assert!(told.contains("it is cut off"), "{length}: {told}");
         }

@@ -33,6 +33,7 @@ use super::{
     tables::{ReadTables, WriteTables},
     trouble::{Trouble, guard},
 };
+use crate::db::progress::Progress;
 
 /// Blocks that one checkpoint undoes and redoes at most, and that memory holds at most.
 const WAY_MAX: usize = 4 * CHECKPOINT_BLOCKS;
@@ -226,13 +227,21 @@ impl Files {
     /// Brings the index in memory from wherever it stands to the head.
     fn follow(&mut self, batch: &Batch) -> Result<(), Located> {
         let head = guard(|| head_of(&self.tables)).map_err(in_log)?;
+        let mut progress = None;
         loop {
             if let Some(recent) = guard(|| self.near(batch, head)).map_err(in_log)? {
                 self.recent = Arc::new(recent);
+                progress.iter_mut().for_each(Progress::end);
                 return Ok(());
             }
             self.take_checkpoint(0)?;
+            let (from, to) = (self.checkpoint.height, head.height);
+            let progress = progress.get_or_insert_with(|| {
+                info!("the state of block {from} is brought up to block {to}");
+                Progress::between("state", from, Some(to))
+            });
             self.step_towards(head)?;
+            progress.at(self.checkpoint.height);
         }
     }
 
@@ -287,10 +296,6 @@ impl Files {
     fn step_towards(&mut self, head: BlockId) -> Result<(), Located> {
         let merge = guard(|| {
             let way = Way::between(&self.tables, self.checkpoint, head)?;
-            if way.len() > WAY_MAX {
-                let (at, to) = (self.checkpoint.height, head.height);
-                info!("the state of block {at} is brought up to block {to}");
-            }
             let undone: Vec<_> = way.down.iter().take(WAY_MAX).copied().collect();
             let up = way.up.iter().take(WAY_MAX - undone.len());
             let find = |id: &BlockId| {
@@ -398,6 +403,7 @@ impl Files {
         self.flat
             .write(|transaction| WriteFlat::forget_past(transaction))?;
         let mut at = self.checkpoint;
+        let mut progress = Progress::new("archive", target);
         loop {
             let mut blocks = Vec::new();
             while at.height > 0 && blocks.len() < usize::try_from(PAST_BLOCKS).unwrap_or(1) {
@@ -416,7 +422,9 @@ impl Files {
                     Ok(())
                 }
             })?;
+            progress.at(target - at.height);
             if at.height == 0 {
+                progress.end();
                 return Ok(());
             }
         }

@@ -157,11 +157,6 @@ impl Way {
         way.up.reverse();
         Ok(way)
     }
-
-    /// Its number of blocks.
-    pub fn len(&self) -> usize {
-        self.down.len() + self.up.len()
-    }
 }
 
 /// The block before one.

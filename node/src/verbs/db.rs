@@ -142,7 +142,7 @@ fn block_at(reader: &impl Reader, height: u64) -> Result<Block, Failure> {
 fn import(opened: Opened, file: &Path) -> Result<(), Failure> {
     let mut blocks = Blocks::open(file, &opened.node.genesis_hash())?;
     let mut importer = Importer::new(opened.node, opened.store)?;
-    let mut progress = Progress::new("import", blocks.count()?);
+    let mut progress = Progress::between("import", 0, blocks.count()?);
     let mut sum = Taken::default();
     loop {
         let mut group = Vec::new();
