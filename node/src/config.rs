@@ -10,6 +10,7 @@ use miner::kernel::Kernel;
 use serde::Deserialize;
 
 use crate::{
+    budget::{self, Budget},
     failure::{Exit, Failure},
     store::Reach,
     verbs::node::Args,
@@ -30,6 +31,7 @@ struct FileConfig {
     bootnodes: Option<Vec<String>>,
     lan: Option<bool>,
     archive: Option<bool>,
+    state_budget: Option<u64>,
     min_chain_work: Option<String>,
     mine: Option<bool>,
     threads: Option<usize>,
@@ -79,6 +81,8 @@ pub struct Settings {
     pub lan: bool,
     /// How far back the state can be asked for; none: as the store was.
     pub reach: Option<Reach>,
+    /// Memory that the state may take.
+    pub state_budget: Budget,
     /// Chain work below which headers of other nodes are not kept.
     pub min_chain_work: U256,
     /// Address the HTTP API binds.
@@ -130,6 +134,11 @@ impl Settings {
                 true => Reach::Archive,
                 false => Reach::Window,
             }),
+            state_budget: Budget::of_mib(
+                args.state_budget
+                    .or(file.state_budget)
+                    .unwrap_or(budget::DEFAULT_MIB),
+            ),
             min_chain_work: chain_work(
                 args.min_chain_work
                     .as_ref()

@@ -2,6 +2,7 @@
 //!
 //! The only crate that knows all others. `shell` runs the core; each verb is a file of its own.
 
+mod budget;
 mod cli;
 mod config;
 mod db;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod archive;
+mod budget;
 mod catch_up;
 mod crash;
 mod dev_orders;

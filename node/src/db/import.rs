@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use state::Evm;
 
 use crate::{
+    budget::Budget,
     failure::{Exit, Failure},
     shell::{check, clock::Clock},
     store::{RedbSnapshot, RedbStore},
@@ -27,6 +28,7 @@ pub struct Importer {
     store: RedbStore,
     snapshot: RedbSnapshot,
     clock: Clock,
+    budget: Budget,
 }
 
 /// What became of some blocks.
@@ -50,8 +52,8 @@ pub enum Refused {
 }
 
 impl Importer {
-    /// For an open store.
-    pub fn new(node: Node<Evm>, store: RedbStore) -> Result<Self, Failure> {
+    /// For an open store; the state may take so much memory.
+    pub fn new(node: Node<Evm>, store: RedbStore, budget: Budget) -> Result<Self, Failure> {
         let snapshot = store.snapshot().map_err(damaged)?;
         let clock = Clock::start();
         Ok(Self {
@@ -59,6 +61,7 @@ impl Importer {
             store,
             snapshot,
             clock,
+            budget,
         })
     }
 
@@ -89,6 +92,10 @@ impl Importer {
     }
 
     /// Takes blocks, parents before children, and commits them as one.
+    ///
+    /// # Errors
+    /// Blocks that are not valid, as `refused` says; a failing store; a state beyond its budget. What
+    /// was taken before is kept.
     pub fn take(&mut self, blocks: Vec<Block>, refused: Refused) -> Result<Taken, Failure> {
         let mut taken = Taken::default();
         let mut new = Vec::new();
@@ -120,7 +127,9 @@ impl Importer {
         }
         self.store.commit(&batch).map_err(damaged)?;
         self.snapshot = self.store.snapshot().map_err(damaged)?;
-        outcome.map(|()| taken)
+        outcome?;
+        self.budget.check(&self.node)?;
+        Ok(taken)
     }
 
     /// A checked block and its execution.

@@ -15,6 +15,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
+    budget::Budget,
     failure::{Exit, Failure},
     store::{
         RedbStore, Trouble,
@@ -54,12 +55,17 @@ pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
 }
 
 /// Fills a new store with the blocks of the one that was set aside.
-pub fn fill(node: Node<Evm>, store: RedbStore, directory: &Path) -> Result<RedbStore, Failure> {
+pub fn fill(
+    node: Node<Evm>,
+    store: RedbStore,
+    directory: &Path,
+    budget: Budget,
+) -> Result<RedbStore, Failure> {
     let old = old_chain_file(directory);
     if !old.exists() {
         return Ok(store);
     }
-    let mut importer = Importer::new(node, store)?;
+    let mut importer = Importer::new(node, store, budget)?;
     let lost = read_all(&mut importer, &old)?;
     let head = importer.node().head();
     info!("rebuilt up to block {} {}", head.height, head.hash);

@@ -23,7 +23,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use super::{check, clock::Clock, metrics::Metrics, peers::Introduction, publish::Publisher};
-use crate::recording::recorder::{Recorder, Step};
+use crate::{
+    budget::{self, Budget, Level},
+    failure::{Exit, Failure},
+    recording::recorder::{Recorder, Step},
+};
 
 /// What the core thread is sent.
 pub enum Message {
@@ -125,6 +129,8 @@ pub struct Core<S: Store> {
     pub heartbeat: Arc<AtomicU64>,
     /// Where the run is recorded, if it is.
     pub recorder: Option<Recorder>,
+    /// Memory that the state may take.
+    pub budget: Budget,
 }
 
 /// Steps not yet committed, and what they want done afterwards.
@@ -147,19 +153,27 @@ struct Running<S: Store> {
     mendings: u64,
     /// Messages from the time in which the store could not be written to.
     kept: VecDeque<Message>,
+    /// How the state stood to its budget when it was last weighed.
+    level: Level,
 }
 
 impl<S: Store> Core<S> {
-    /// Runs until it is told to stop, all senders are gone, or the store fails.
+    /// Runs until it is told to stop, all senders are gone, the store fails, or the state takes more
+    /// memory than it may.
     ///
     /// # Errors
-    /// If the store fails: nothing acknowledged is lost, a restart is safe.
-    pub fn run(self) -> Result<(), StoreError> {
-        let mut running = Running::new(self)?;
-        running.take_journal()?;
+    /// For the last two: nothing acknowledged is lost, a restart is safe.
+    pub fn run(self) -> Result<(), Failure> {
+        let failed = |error: StoreError| Failure::new(Exit::Damaged, error);
+        let mut running = Running::new(self).map_err(failed)?;
+        running.take_journal().map_err(failed)?;
         // A store may hold blocks that were never executed: a tick finds them.
         running.own_inputs.push_back(Input::Tick);
-        running.run()?;
+        let mut going = true;
+        while going {
+            going = running.turn().map_err(failed)?;
+            running.weigh_state()?;
+        }
         running.end_recording();
         Ok(())
     }
@@ -176,40 +190,56 @@ impl<S: Store> Running<S> {
             own_inputs: VecDeque::new(),
             mendings: 0,
             kept: VecDeque::new(),
+            level: Level::Low,
         })
     }
 
-    fn run(&mut self) -> Result<(), StoreError> {
-        loop {
-            let mut group = Group::default();
-            let mut is_stopping = false;
-            while let Some(message) = self.kept.pop_front() {
-                self.take(message, &mut group)?;
-            }
-            if self.own_inputs.is_empty() && group.steps == 0 {
-                match self.core.inbox.blocking_recv() {
-                    Some(Message::Stop) | None => is_stopping = true,
-                    Some(message) => self.take(message, &mut group)?,
-                }
-            }
-            while !is_stopping && group.steps < STEPS_PER_COMMIT {
-                match self.core.inbox.try_recv() {
-                    Ok(Message::Stop) => is_stopping = true,
-                    Ok(message) => self.take(message, &mut group)?,
-                    // Executing waits until all that came is judged: verdicts never wait.
-                    Err(_) => match self.own_inputs.pop_front() {
-                        Some(input) => {
-                            self.step(input, &mut group)?;
-                        }
-                        None => break,
-                    },
-                }
-            }
-            self.finish(group)?;
-            if is_stopping {
-                return Ok(());
+    /// One group of steps, committed and carried out; whether there is another one.
+    fn turn(&mut self) -> Result<bool, StoreError> {
+        let mut group = Group::default();
+        let mut is_stopping = false;
+        while let Some(message) = self.kept.pop_front() {
+            self.take(message, &mut group)?;
+        }
+        if self.own_inputs.is_empty() && group.steps == 0 {
+            match self.core.inbox.blocking_recv() {
+                Some(Message::Stop) | None => is_stopping = true,
+                Some(message) => self.take(message, &mut group)?,
             }
         }
+        while !is_stopping && group.steps < STEPS_PER_COMMIT {
+            match self.core.inbox.try_recv() {
+                Ok(Message::Stop) => is_stopping = true,
+                Ok(message) => self.take(message, &mut group)?,
+                // Executing waits until all that came is judged: verdicts never wait.
+                Err(_) => match self.own_inputs.pop_front() {
+                    Some(input) => {
+                        self.step(input, &mut group)?;
+                    }
+                    None => break,
+                },
+            }
+        }
+        self.finish(group)?;
+        Ok(!is_stopping)
+    }
+
+    /// Ends the core between two commits if the state takes too much memory, and warns before.
+    fn weigh_state(&mut self) -> Result<(), Failure> {
+        let budget = self.core.budget;
+        let used = budget::used(&self.core.node);
+        self.core.metrics.weighed(used, budget);
+        let level = budget.level(used);
+        match (self.level, level) {
+            (_, Level::Exceeded) => return Err(budget.exceeded(used)),
+            (Level::Low, Level::Near) => {
+                warn!("{}", budget.near(used));
+                self.level = level;
+            }
+            // Once: it may well hover there.
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Gives the pool back what users were told that it has, before anything else is taken.

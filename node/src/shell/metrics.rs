@@ -8,6 +8,7 @@ use prometheus_client::{
 };
 
 use super::view::View;
+use crate::budget::Budget;
 
 /// Upper ends of the classes of reorgs by the number of blocks undone.
 const REORG_DEPTHS: [f64; 7] = [1.0, 2.0, 3.0, 6.0, 12.0, 100.0, 1_000.0];
@@ -35,6 +36,8 @@ pub struct Metrics {
     pool_bytes: Gauge,
     /// 1 while the store can be written to, else 0.
     pub store_writable: Gauge,
+    state_bytes: Gauge,
+    state_budget_bytes: Gauge,
     executed: Counter,
     invalid: Counter,
     reorgs: Counter,
@@ -98,6 +101,16 @@ impl Metrics {
                 "Whether the disk took the last write",
                 &self.store_writable,
             ),
+            (
+                "state_bytes",
+                "Memory that the state takes",
+                &self.state_bytes,
+            ),
+            (
+                "state_budget_bytes",
+                "Memory that the state may take",
+                &self.state_budget_bytes,
+            ),
         ];
         for (name, help, gauge) in gauges {
             lignum.register(name, help, gauge.clone());
@@ -156,6 +169,13 @@ impl Metrics {
             .inc_by(u64::try_from(batch.executed.len()).unwrap_or(u64::MAX));
         self.invalid
             .inc_by(u64::try_from(batch.invalid.len()).unwrap_or(u64::MAX));
+    }
+
+    /// Shows what the state takes of its budget, in bytes.
+    pub fn weighed(&self, used: u64, budget: Budget) {
+        let gauge = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.state_bytes.set(gauge(used));
+        self.state_budget_bytes.set(gauge(budget.bytes()));
     }
 
     /// Takes the gauges from a view.

@@ -15,7 +15,7 @@ use std::{
 
 use api::{desk::Desk, events::Events, fees::Fees, operator::Command, queries::Queries};
 use chain::{
-    ChainSpec, Store, StoreError,
+    ChainSpec, Store,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
 };
 use miner::Miner;
@@ -61,9 +61,9 @@ const HEARTBEAT_MS_MAX: u64 = 10_000;
 const ANSWERS_TIME_OUT: Duration = Duration::from_secs(1);
 
 /// A node's threads and tasks. None of them ends before the node is told to stop, but for the
-/// core when its store fails: a node with a part missing would look alive and not be.
+/// core when its store fails or its state outgrows its memory: a node with a part missing would look alive and not be.
 pub struct Running {
-    core: JoinHandle<Result<(), StoreError>>,
+    core: JoinHandle<Result<(), Failure>>,
     mining: Option<JoinHandle<()>>,
     tasks: Tasks,
     inbox: mpsc::Sender<Message>,
@@ -168,7 +168,7 @@ impl Running {
         // Last, so that a start that fails leaves no file behind.
         let record = |path: &PathBuf| recording::start(path, &opened, settings.min_chain_work);
         let recorder = settings.record.as_ref().map(record).transpose()?;
-        let (wiring, core) = start_core(opened, settings.mine, outbox, recorder)?;
+        let (wiring, core) = start_core(opened, settings, outbox, recorder)?;
         let endpoints = listen::endpoints(&listener, miners.as_ref(), &network)?;
         info!(network = name, %genesis, height = head.height, http = endpoints.http, "node started");
         let (delay, delayed) = watch::channel(Duration::ZERO);
@@ -246,7 +246,7 @@ impl Running {
         }
         match core {
             Ok(Ok(())) => lost.map_or(Ok(()), |part| Err(bug(part))),
-            Ok(Err(error)) => Err(Failure::new(Exit::Damaged, error)),
+            Ok(Err(failure)) => Err(failure),
             Err(_) => Err(bug("core")),
         }
     }
@@ -294,10 +294,10 @@ fn operator(
 
 fn start_core(
     opened: Opened,
-    mining: bool,
+    settings: &Settings,
     outbox: mpsc::Sender<core::Outgoing>,
     recorder: Option<Recorder>,
-) -> Result<(Wiring, JoinHandle<Result<(), StoreError>>), Failure> {
+) -> Result<(Wiring, JoinHandle<Result<(), Failure>>), Failure> {
     let Opened {
         node,
         store,
@@ -308,7 +308,7 @@ fn start_core(
     let clock = Clock::start();
     let identity = Identity {
         network: network.name,
-        mining,
+        mining: settings.mine,
     };
     let metrics = Arc::new(Metrics::default());
     let damaged = |error| Failure::new(Exit::Damaged, error);
@@ -330,6 +330,7 @@ fn start_core(
         metrics: Arc::clone(&metrics),
         heartbeat: Arc::clone(&heartbeat),
         recorder,
+        budget: settings.state_budget,
     };
     let run = move || {
         let result = core.run();

@@ -93,6 +93,13 @@ impl RedbStore {
         Ok((files.checkpoint, state))
     }
 
+    /// Number of accounts and slots at the checkpoint.
+    pub fn entries(&self) -> Result<u64, StoreError> {
+        let files = self.files()?;
+        let entries = guard(|| files.base.entries());
+        entries.map_err(|trouble| self.told(&in_flat(trouble)))
+    }
+
     /// Makes a checkpoint at a block of the best chain, and waits for it.
     #[cfg(test)]
     pub fn checkpoint_below(&mut self, blocks: usize) -> Result<(), Located> {

@@ -89,6 +89,11 @@ impl ReadFlat {
         Self::open(|definition| transaction.open_table(definition).map_err(engine))
     }
 
+    /// Number of accounts and slots.
+    pub fn entries(&self) -> Result<u64, Trouble> {
+        Ok(self.accounts.count()? + self.slots.count()?)
+    }
+
     /// The state after the checkpoint's block, read and hashed on all cores. Its root is for the
     /// caller to compare.
     pub fn state(&self) -> Result<State, Trouble> {

@@ -16,6 +16,7 @@ use super::{
     founding::{Founding, Located},
 };
 use crate::{
+    budget::Budget,
     db::reindex,
     failure::{Exit, Failure},
     network::Network,
@@ -40,6 +41,8 @@ pub struct Opened {
 pub struct How {
     /// How far back the state can be asked for; none: as it was.
     pub reach: Option<Reach>,
+    /// Memory that the state may take.
+    pub budget: Budget,
     /// What is done about the store that is there.
     pub store: Treatment,
 }
@@ -91,13 +94,13 @@ impl Opened {
         })?;
         network.name = store.network().to_owned();
         pin(&network)?;
-        let mut node = open_node(&store, &network.spec, directory)?;
+        let mut node = open_node(&store, &network.spec, directory, how.budget)?;
         let store = match how.store {
             Treatment::Use => store,
             Treatment::Rebuild => {
-                let store = reindex::fill(node, store, directory)?;
+                let store = reindex::fill(node, store, directory, how.budget)?;
                 // One that has not taken a step yet, as after any start.
-                node = open_node(&store, &network.spec, directory)?;
+                node = open_node(&store, &network.spec, directory, how.budget)?;
                 store
             }
         };
@@ -141,18 +144,27 @@ fn open_store(
     RedbStore::open(medium, founding, reach)
 }
 
-/// The node of an open store, its state verified.
-fn open_node(store: &RedbStore, spec: &ChainSpec, directory: &Path) -> Result<Node<Evm>, Failure> {
+/// The node of an open store, its state verified. A state that cannot fit the budget is not read.
+fn open_node(
+    store: &RedbStore,
+    spec: &ChainSpec,
+    directory: &Path,
+    budget: Budget,
+) -> Result<Node<Evm>, Failure> {
     let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
     let snapshot = store.snapshot().map_err(fail)?;
+    budget.check_entries(store.entries().map_err(fail)?)?;
     let (checkpoint, state) = store.state().map_err(fail)?;
     let base = Some((checkpoint.hash, state));
-    Node::open_at(Arc::new(spec.clone()), Evm::new(), base, &snapshot).map_err(|error| {
+    let opened = Node::open_at(Arc::new(spec.clone()), Evm::new(), base, &snapshot);
+    let node = opened.map_err(|error| {
         // What the store says of itself names the file and the remedy already.
         let is_named = error.0.starts_with(&*directory.to_string_lossy());
         let told = Trouble::Damaged(error.0.clone()).at(&chain_file(directory));
         fail(if is_named { error } else { told })
-    })
+    })?;
+    budget.check(&node)?;
+    Ok(node)
 }
 
 fn other_network(

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::data_directory;
 use crate::{
+    budget::{self, Budget},
     db::{
         check::Check,
         file::{Blocks, Writer},
@@ -29,6 +30,15 @@ pub struct Args {
     /// testnet, regtest or a chain spec file [default: what the data directory holds, else testnet]
     #[arg(long, global = true, env = "LIGNUM_NETWORK", value_name = "NETWORK")]
     network: Option<String>,
+    /// Memory that the state may take: beyond it the verb ends, in order
+    #[arg(
+        long,
+        global = true,
+        env = "LIGNUM_STATE_BUDGET",
+        value_name = "MIB",
+        default_value_t = budget::DEFAULT_MIB
+    )]
+    state_budget: u64,
 }
 
 #[derive(Subcommand)]
@@ -61,7 +71,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )),
         Verb::Check => check(&open(args, &directory)?),
         Verb::Export { file } => export(&open(args, &directory)?, file),
-        Verb::Import { file } => import(open(args, &directory)?, file),
+        Verb::Import { file } => {
+            let budget = Budget::of_mib(args.state_budget);
+            import(open(args, &directory)?, file, budget)
+        }
     }
 }
 
@@ -81,7 +94,11 @@ fn open(args: &Args, directory: &Path) -> Result<Opened, Failure> {
         None if is_made => None,
         None => Some(Network::open("testnet", miners)?),
     };
-    Opened::open(directory, network, How::default())
+    let how = How {
+        budget: Budget::of_mib(args.state_budget),
+        ..How::default()
+    };
+    Opened::open(directory, network, how)
 }
 
 fn check(opened: &Opened) -> Result<(), Failure> {
@@ -139,9 +156,9 @@ fn block_at(reader: &impl Reader, height: u64) -> Result<Block, Failure> {
     })
 }
 
-fn import(opened: Opened, file: &Path) -> Result<(), Failure> {
+fn import(opened: Opened, file: &Path, budget: Budget) -> Result<(), Failure> {
     let mut blocks = Blocks::open(file, &opened.node.genesis_hash())?;
-    let mut importer = Importer::new(opened.node, opened.store)?;
+    let mut importer = Importer::new(opened.node, opened.store, budget)?;
     let mut progress = Progress::between("import", 0, blocks.count()?);
     let mut sum = Taken::default();
     loop {

@@ -70,6 +70,9 @@ pub struct Args {
         hide_possible_values = true
     )]
     pub archive: Option<bool>,
+    /// Memory that the state may take: beyond it the node ends, in order [default: 4096]
+    #[arg(long, env = "LIGNUM_STATE_BUDGET", value_name = "MIB")]
+    pub state_budget: Option<u64>,
     /// Make the store anew from the blocks it has, then run
     #[arg(long)]
     pub reindex: bool,
@@ -174,6 +177,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let how = How {
         reach: settings.reach,
+        budget: settings.state_budget,
         store: if args.reindex {
             Treatment::Rebuild
         } else {

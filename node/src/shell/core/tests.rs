@@ -61,6 +61,7 @@ fn drive_on<S: Store>(store: S, outbox: usize) -> Driven<S> {
         metrics,
         heartbeat: Arc::default(),
         recorder: None,
+        budget: Budget::default(),
     };
     let running = Running::new(core).unwrap();
     Driven {
