@@ -11,6 +11,7 @@ mod devnet;
 mod doors;
 mod events;
 mod faults;
+mod golden;
 mod harness;
 mod honest;
 mod hostile;
