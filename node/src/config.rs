@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     budget::{self, Budget},
     failure::{Exit, Failure},
-    store::Reach,
+    store::{Kind, Reach},
     verbs::node::Args,
 };
 
@@ -32,6 +32,7 @@ struct FileConfig {
     lan: Option<bool>,
     archive: Option<bool>,
     state_budget: Option<u64>,
+    store: Option<String>,
     min_chain_work: Option<String>,
     mine: Option<bool>,
     threads: Option<usize>,
@@ -83,6 +84,8 @@ pub struct Settings {
     pub reach: Option<Reach>,
     /// Memory that the state may take.
     pub state_budget: Budget,
+    /// What keeps the store; none: what does so already.
+    pub store: Option<Kind>,
     /// Chain work below which headers of other nodes are not kept.
     pub min_chain_work: U256,
     /// Address the HTTP API binds.
@@ -139,6 +142,7 @@ impl Settings {
                     .or(file.state_budget)
                     .unwrap_or(budget::DEFAULT_MIB),
             ),
+            store: args.store.or(engine(file.store.as_ref())?),
             min_chain_work: chain_work(
                 args.min_chain_work
                     .as_ref()
@@ -183,6 +187,12 @@ pub fn kernel(name: Option<&String>) -> Result<Option<Kernel>, Failure> {
     name.map(|name| miner::kernel::named(name))
         .transpose()
         .map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+/// The engine of this name.
+fn engine(name: Option<&String>) -> Result<Option<Kind>, Failure> {
+    let named = name.map(|name| name.parse()).transpose();
+    named.map_err(|error: String| Failure::new(Exit::Config, format!("store: {error}")))
 }
 
 /// Chain work from its hex digits; none is zero.

@@ -12,7 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde_json::json;
 use wallet::sign::{Transfer, sign_transfer};
 
-use crate::harness::{Node, World, assert_absent, assert_fails, lignum, post, stdout};
+use crate::harness::{Node, World, assert_absent, assert_fails, lignum, post, stderr, stdout};
 
 /// Enough for a checkpoint.
 const BLOCKS: u64 = 90;
@@ -200,6 +200,41 @@ fn head_of(world: &World, arguments: &[&str]) -> String {
         .to_owned();
     assert_eq!(node.stop(), Some(0));
     head
+}
+
+/// A directory stays with the engine that it was made with.
+#[test]
+fn another_engine_is_refused() {
+    let world = world();
+    assert_eq!(world.node("node").start().stop(), Some(0));
+    let (place, file) = (world.path("node"), world.path("blocks"));
+    let export = ["export", file.to_str().unwrap()];
+    let other = db(&place, &[&export[..], &["--store", "sled"]].concat());
+    assert_fails(
+        &other,
+        3,
+        &["has a store of redb, sled was wanted", "--store"],
+    );
+    let unknown = db(&place, &[&export[..], &["--store", "paper"]].concat());
+    assert_fails(&unknown, 2, &["redb or sled", "paper"]);
+    let same = db(&place, &[&export[..], &["--store", "redb"]].concat());
+    assert_eq!(same.status.code(), Some(0), "{same:?}");
+    fs::create_dir(world.path("other")).unwrap();
+    fs::copy(world.spec(), world.path("other").join("genesis.json")).unwrap();
+    let import = ["import", file.to_str().unwrap(), "--store", "sled"];
+    let made = db(&world.path("other"), &import);
+    if cfg!(feature = "sled") {
+        assert_eq!(made.status.code(), Some(0), "{made:?}");
+        assert_whole(&world.path("other"));
+        let again = db(&world.path("other"), &["check"]);
+        assert!(stderr(&again).contains("kept by sled, which may lose blocks"));
+    } else {
+        assert_fails(
+            &made,
+            3,
+            &["built without sled", "--features lignum-node/sled"],
+        );
+    }
 }
 
 fn refuses(directory: &Path, words: &[&str]) {

@@ -65,10 +65,11 @@ pub fn check_edges(package: &str, manifest: &str) -> Vec<String> {
 }
 
 /// A library and the path prefixes under which source may name it.
-const OWNERS: [(&str, &[&str]); 5] = [
+const OWNERS: [(&str, &[&str]); 6] = [
     ("revm", &["state/src/evm.rs", "state/src/evm/"]),
     ("libp2p", &["p2p/src/"]),
     ("redb", &["node/src/store/"]),
+    ("sled", &["node/src/store/"]),
     (
         "alloy_consensus",
         &[

@@ -14,6 +14,11 @@ pub fn chain_file(directory: &Path) -> PathBuf {
     directory.join("chain.redb")
 }
 
+/// The same of a store that sled keeps.
+pub fn sled_file(directory: &Path) -> PathBuf {
+    directory.join("chain.sled")
+}
+
 /// The log that a rebuild reads from, until it is done.
 pub fn old_chain_file(directory: &Path) -> PathBuf {
     directory.join("chain.old.redb")

@@ -7,11 +7,12 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
+    fmt::{self, Debug, Display, Formatter},
     fs::{self, File},
     io::{self, Write},
     ops::Bound,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -33,6 +34,50 @@ pub enum Part {
     Flat,
 }
 
+/// What keeps the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// redb: loses nothing that it has acknowledged.
+    #[default]
+    Redb,
+    /// sled, where it was built in: for comparison.
+    Sled,
+}
+
+impl Kind {
+    /// Its name, which is also what its files end with.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Redb => "redb",
+            Self::Sled => "sled",
+        }
+    }
+
+    /// Whether this program has it.
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Redb => true,
+            Self::Sled => cfg!(feature = "sled"),
+        }
+    }
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Redb, Self::Sled];
+        let found = known.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| format!("wanted redb or sled, got {text:?}"))
+    }
+}
+
 /// Whether a file is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -48,6 +93,17 @@ pub enum Presence {
 pub trait Medium: Debug + Send + Sync {
     /// A file's name for messages.
     fn path(&self, part: Part) -> PathBuf;
+
+    /// What keeps them.
+    fn kind(&self) -> Kind {
+        Kind::Redb
+    }
+
+    /// The name of a file that is being made, which counts for nothing.
+    fn temporary(&self, part: Part) -> PathBuf {
+        let ending = format!("{}.new", self.kind().name());
+        self.path(part).with_extension(ending)
+    }
 
     /// Whether a file is there.
     fn presence(&self, part: Part) -> io::Result<Presence>;
@@ -70,19 +126,22 @@ pub trait Medium: Debug + Send + Sync {
 pub struct Directory {
     log: PathBuf,
     flat: PathBuf,
+    kind: Kind,
 }
 
 impl Directory {
-    /// The directory of this log; the other file lies beside it.
+    /// The directory of this log; the other file lies beside it, and the log's name says what
+    /// keeps both.
     pub fn of(log: &Path) -> Self {
+        let kind = match log.extension().is_some_and(|ending| ending == "sled") {
+            true => Kind::Sled,
+            false => Kind::Redb,
+        };
         Self {
             log: log.to_owned(),
-            flat: log.with_file_name("state.redb"),
+            flat: log.with_file_name(format!("state.{}", kind.name())),
+            kind,
         }
-    }
-
-    fn temporary(&self, part: Part) -> PathBuf {
-        self.path(part).with_extension("redb.new")
     }
 }
 
@@ -92,6 +151,10 @@ impl Medium for Directory {
             Part::Log => self.log.clone(),
             Part::Flat => self.flat.clone(),
         }
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn presence(&self, part: Part) -> io::Result<Presence> {

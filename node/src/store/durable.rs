@@ -27,6 +27,7 @@ use super::{
     founding::{
         Founding, Located, head_of, in_flat, in_log, open_flat, open_log, read_flat, read_log,
     },
+    kv::Transaction,
     merge::{Merge, Reach, put_past},
     recent::{Recent, RecentBlock, Way, changes_of, parent_of},
     snapshot::{RedbSnapshot, Version},
@@ -222,7 +223,8 @@ impl Files {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), Located> {
-        let write = |transaction: &_| apply(&mut WriteTables::write(transaction)?, batch);
+        let write =
+            |transaction: &dyn Transaction| apply(&mut WriteTables::write(transaction)?, batch);
         self.log.write(write).map_err(in_log)?;
         self.tables = Arc::new(read_log(&self.log).map_err(in_log)?);
         self.take_checkpoint(WAY_MAX)?;

@@ -25,13 +25,13 @@ use chain::{
     store::{Past, TransactionPlace},
 };
 use rayon::prelude::*;
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 use state::{State, StateBuilder, tree::Both};
 
 use super::{
-    named::{Bytes, Definition, Named},
+    kv::{ReadTable, Scan, Transaction, Version, WriteTable},
+    named::Named,
     tables::{block_key, id_of},
-    trouble::{Trouble, engine, guard},
+    trouble::{Trouble, guard},
 };
 
 /// Parts in which accounts and slots are read, by the first byte of their addresses: enough for all
@@ -63,12 +63,12 @@ pub struct Flat<T> {
 }
 
 /// The tables of a version.
-pub type ReadFlat = Flat<ReadOnlyTable<Bytes, Bytes>>;
+pub type ReadFlat = Flat<ReadTable>;
 /// The tables of the transaction that writes.
-pub type WriteFlat<'txn> = Flat<Table<'txn, Bytes, Bytes>>;
+pub type WriteFlat<'txn> = Flat<WriteTable<'txn>>;
 
 impl<T> Flat<T> {
-    fn open(mut table: impl FnMut(Definition) -> Result<T, Trouble>) -> Result<Self, Trouble> {
+    fn open(mut table: impl FnMut(&'static str) -> Result<T, Trouble>) -> Result<Self, Trouble> {
         let mut named = |name| Named::open(name, &mut table);
         Ok(Self {
             facts: named("facts")?,
@@ -84,9 +84,9 @@ impl<T> Flat<T> {
 }
 
 impl ReadFlat {
-    /// As of a read transaction, which they keep alive.
-    pub fn read(transaction: &ReadTransaction) -> Result<Self, Trouble> {
-        Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    /// As of a version, which they keep alive.
+    pub fn read(version: &dyn Version) -> Result<Self, Trouble> {
+        Self::open(|name| version.table(name))
     }
 
     /// Number of accounts and slots.
@@ -159,15 +159,14 @@ impl Both for OnAllCores {
 
 impl<'txn> WriteFlat<'txn> {
     /// As of a write transaction; made where they do not exist.
-    pub fn write(transaction: &'txn WriteTransaction) -> Result<Self, Trouble> {
-        Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    pub fn write(transaction: &'txn dyn Transaction) -> Result<Self, Trouble> {
+        Self::open(|name| transaction.table(name))
     }
 
     /// Removes all that is known of the past.
-    pub fn forget_past(transaction: &'txn WriteTransaction) -> Result<(), Trouble> {
+    pub fn forget_past(transaction: &'txn dyn Transaction) -> Result<(), Trouble> {
         for name in ["past_accounts", "past_slots"] {
-            let table = Definition::new(name);
-            transaction.delete_table(table).map_err(engine)?;
+            transaction.remove_table(name)?;
         }
         Self::write(transaction).map(drop)
     }
@@ -302,7 +301,7 @@ fn decode_account(value: &[u8]) -> Result<Account, String> {
     })
 }
 
-impl<T: ReadableTable<Bytes, Bytes>> Flat<T> {
+impl<T: Scan> Flat<T> {
     /// The block that the file is of.
     pub fn checkpoint(&self) -> Result<BlockId, Trouble> {
         let key = self.facts.get_array::<40>(CHECKPOINT)?;

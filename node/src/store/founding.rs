@@ -10,7 +10,6 @@ use tracing::info;
 
 use super::{
     apply::apply,
-    directory::chain_file,
     disk::{Directory, Medium, Part, Presence},
     engine::{Engine, environment},
     flat::{ReadFlat, WriteFlat},
@@ -38,9 +37,9 @@ pub struct Founding {
 pub struct Located(pub Part, pub Trouble);
 
 impl Located {
-    /// How a verb fails over it.
-    pub fn failure(&self, directory: &Path) -> Failure {
-        let file = Directory::of(&chain_file(directory)).path(self.0);
+    /// How a verb fails over it, given the log's name.
+    pub fn failure(&self, log: &Path) -> Failure {
+        let file = Directory::of(log).path(self.0);
         Failure::new(Exit::Damaged, self.1.at(&file))
     }
 }
@@ -58,13 +57,13 @@ pub fn in_flat(trouble: Trouble) -> Located {
 /// A version of the log.
 pub fn read_log(log: &Engine) -> Result<ReadTables, Trouble> {
     let read = log.read()?;
-    guard(|| ReadTables::read(&read))
+    guard(|| ReadTables::read(&*read))
 }
 
 /// A version of the flat file.
 pub fn read_flat(flat: &Engine) -> Result<ReadFlat, Trouble> {
     let read = flat.read()?;
-    guard(|| ReadFlat::read(&read))
+    guard(|| ReadFlat::read(&*read))
 }
 
 /// The head, which every store has.

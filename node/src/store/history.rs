@@ -12,10 +12,10 @@ use chain::{
     Address, BlockId, ChangeSet,
     history::{Parties, Row},
 };
-use redb::{ReadableTable, Table};
 
 use super::{
-    named::{Bytes, Named},
+    kv::{Put, Scan},
+    named::Named,
     tables::{block_key, id_of},
     trouble::Trouble,
 };
@@ -40,7 +40,7 @@ pub fn split_row_key(key: &[u8]) -> Option<(Address, BlockId)> {
 
 /// Writes an account's row of a block, in place of what may be there.
 pub fn put_row(
-    table: &mut Named<Table<'_, Bytes, Bytes>>,
+    table: &mut Named<impl Put>,
     address: &Address,
     id: &BlockId,
     indices: &[u32],
@@ -50,7 +50,7 @@ pub fn put_row(
 }
 
 /// An account's rows, up to `count` of those below a block.
-pub fn rows_of<T: ReadableTable<Bytes, Bytes>>(
+pub fn rows_of<T: Scan>(
     table: &Named<T>,
     address: &Address,
     below: Option<BlockId>,

@@ -1,4 +1,4 @@
-//! The store on disk: a data directory with two files of redb, behind `chain`'s `Store` trait.
+//! The store on disk: a data directory with two files of an engine, behind `chain`'s `Store` trait.
 //!
 //! The log (`tables`) has all that happened and is what a commit writes to. The flat file (`flat`)
 //! has the state and the indexes up to a checkpoint; the blocks since are indexed in memory
@@ -14,8 +14,15 @@ mod engine;
 mod flat;
 mod founding;
 mod history;
+mod kv;
 mod merge;
 mod named;
+mod on_redb;
+#[cfg(feature = "sled")]
+mod on_sled;
+#[cfg(not(feature = "sled"))]
+#[path = "no_sled.rs"]
+mod on_sled;
 pub mod opened;
 mod pieces;
 mod recent;
@@ -28,6 +35,7 @@ mod tables;
 mod tests;
 mod trouble;
 
+pub use disk::Kind;
 pub use durable::RedbStore;
 pub use merge::Reach;
 pub use snapshot::RedbSnapshot;

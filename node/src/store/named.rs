@@ -3,21 +3,16 @@
 //! So a reader gets what was written, or a [`Trouble`] that names the table and the key. Used by
 //! `tables` and `flat`, which know what keys and values mean.
 
-use std::ops::Bound;
-
-use redb::{AccessGuard, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
+use std::ops::{Bound, ControlFlow};
 
 use super::{
     history::split_row_key,
-    seal::{seal, unseal},
+    kv::{Get, Order, Put, Range, Scan},
+    seal::{seal, unseal, unsealed},
     tables::id_of,
-    trouble::{Trouble, engine},
+    trouble::Trouble,
 };
 
-/// Keys and values as the engine sees them.
-pub type Bytes = &'static [u8];
-/// A table's name and type.
-pub type Definition = TableDefinition<'static, Bytes, Bytes>;
 /// Keys and their values.
 pub type Items = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -31,23 +26,32 @@ impl<T> Named<T> {
     /// Opens a table by its name.
     pub fn open(
         name: &'static str,
-        open: impl FnOnce(Definition) -> Result<T, Trouble>,
+        open: impl FnOnce(&'static str) -> Result<T, Trouble>,
     ) -> Result<Self, Trouble> {
-        let table = open(TableDefinition::new(name))?;
+        let table = open(name)?;
         Ok(Self { name, table })
     }
 }
 
-impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
+impl<T> Named<T> {
+    /// That a value cannot be what was written.
+    pub fn damaged(&self, key: &[u8], reason: &str) -> Trouble {
+        Trouble::Damaged(format!(
+            "table {}, {}: {reason}",
+            self.name,
+            describe(self.name, key)
+        ))
+    }
+}
+
+impl<T: Get> Named<T> {
     /// A value, if there is one.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let Some(sealed) = self.table.get(key).map_err(engine)? else {
+        let Some(sealed) = self.table.get(key)? else {
             return Ok(None);
         };
-        let value = unseal(self.name, key, sealed.value());
-        value
-            .map(|value| Some(value.to_vec()))
-            .map_err(|reason| self.damaged(key, &reason))
+        let value = unsealed(self.name, key, sealed);
+        value.map(Some).map_err(|reason| self.damaged(key, &reason))
     }
 
     /// A value of a certain length, if there is one.
@@ -60,19 +64,20 @@ impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
         })?;
         Ok(Some(array))
     }
+}
 
+impl<T: Scan> Named<T> {
     /// The values of all keys with this prefix, in order.
     pub fn get_all(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Trouble> {
         let mut values = Vec::new();
-        for item in self.table.range::<&[u8]>(prefix..).map_err(engine)? {
-            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
-            let key = key.value();
+        let range = (Bound::Included(prefix), Bound::Unbounded);
+        self.visit(range, Order::Rising, |key, value| {
             if !key.starts_with(prefix) {
-                break;
+                return Ok(ControlFlow::Break(()));
             }
-            let value = unseal(self.name, key, sealed.value());
-            values.push(value.map_err(|reason| self.damaged(key, &reason))?.to_vec());
-        }
+            values.push(value.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(values)
     }
 
@@ -80,38 +85,37 @@ impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
     /// damaged.
     pub fn scan(
         &self,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
+        range: Range<'_>,
         count: usize,
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), String>,
     ) -> Result<(), Trouble> {
-        let items = self.table.range::<&[u8]>(range).map_err(engine)?;
-        for item in items.take(count) {
-            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
-            let key = key.value();
-            unseal(self.name, key, sealed.value())
-                .and_then(|value| visit(key, value))
-                .map_err(|reason| self.damaged(key, &reason))?;
+        let mut left = count;
+        if left == 0 {
+            return Ok(());
         }
-        Ok(())
+        self.visit(range, Order::Rising, |key, value| {
+            visit(key, value)?;
+            left -= 1;
+            Ok(enough(left == 0))
+        })
     }
 
     /// Number of keys.
-    pub fn count(&self) -> Result<u64, Trouble>
-    where
-        T: ReadableTableMetadata,
-    {
-        self.table.len().map_err(engine)
+    pub fn count(&self) -> Result<u64, Trouble> {
+        self.table.count()
     }
 
     /// Up to `count` keys after one, whatever state their values are in.
     pub fn keys_after(&self, last: Option<&[u8]>, count: usize) -> Result<Vec<Vec<u8>>, Trouble> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let items = self.table.range::<&[u8]>((from, Bound::Unbounded));
-        let keys = items.map_err(engine)?.take(count).map(|item| {
-            let (key, _): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
-            Ok(key.value().to_vec())
-        });
-        keys.collect()
+        let mut keys = Vec::new();
+        let mut take = |key: &[u8], _: &[u8]| {
+            keys.push(key.to_vec());
+            enough(keys.len() >= count)
+        };
+        let range = (from, Bound::Unbounded);
+        self.table.scan(range, Order::Rising, &mut take)?;
+        Ok(keys)
     }
 
     /// Shows all keys and values by rising key.
@@ -129,41 +133,54 @@ impl<T: ReadableTable<Bytes, Bytes>> Named<T> {
         to: Bound<&[u8]>,
         count: usize,
     ) -> Result<Items, Trouble> {
-        let range = (Bound::Included(from), to);
-        let items = self.table.range::<&[u8]>(range).map_err(engine)?;
         let mut found = Vec::new();
-        for item in items.rev().take(count) {
-            let (key, sealed): (AccessGuard<'_, Bytes>, _) = item.map_err(engine)?;
-            let key = key.value();
-            let value = unseal(self.name, key, sealed.value());
-            let value = value.map_err(|reason| self.damaged(key, &reason))?;
-            found.push((key.to_vec(), value.to_vec()));
+        if count == 0 {
+            return Ok(found);
         }
+        self.visit((Bound::Included(from), to), Order::Falling, |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+            Ok(enough(found.len() >= count))
+        })?;
         Ok(found)
     }
 
-    /// That a value cannot be what was written.
-    pub fn damaged(&self, key: &[u8], reason: &str) -> Trouble {
-        Trouble::Damaged(format!(
-            "table {}, {}: {reason}",
-            self.name,
-            describe(self.name, key)
-        ))
+    /// Shows entries until the visitor has enough; what it refuses is damaged.
+    fn visit(
+        &self,
+        range: Range<'_>,
+        order: Order,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, String>,
+    ) -> Result<(), Trouble> {
+        let mut outcome = Ok(());
+        self.table.scan(range, order, &mut |key, sealed| {
+            let seen = unseal(self.name, key, sealed).and_then(|value| visit(key, value));
+            seen.unwrap_or_else(|reason| {
+                outcome = Err(self.damaged(key, &reason));
+                ControlFlow::Break(())
+            })
+        })?;
+        outcome
     }
 }
 
-impl Named<Table<'_, Bytes, Bytes>> {
+impl<T: Put> Named<T> {
     /// Writes a value in place of any earlier one.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Trouble> {
         let sealed = seal(self.name, key, value);
-        self.table.insert(key, sealed.as_slice()).map_err(engine)?;
-        Ok(())
+        self.table.put(key, &sealed)
     }
 
     /// Removes a value, if there is one.
     pub fn remove(&mut self, key: &[u8]) -> Result<(), Trouble> {
-        self.table.remove(key).map_err(engine)?;
-        Ok(())
+        self.table.remove(key)
+    }
+}
+
+fn enough(is_enough: bool) -> ControlFlow<()> {
+    if is_enough {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
     }
 }
 

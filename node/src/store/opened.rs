@@ -2,17 +2,18 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use chain::{BlockHash, ChainSpec, Node, Store, StoreError};
 use state::{Evm, allocation};
+use tracing::{Level, enabled, warn};
 
 use super::{
     Reach, RedbStore, Trouble,
-    directory::{Lock, chain_file, old_chain_file, spec_file, write_whole},
-    disk::Directory,
+    directory::{Lock, chain_file, old_chain_file, sled_file, spec_file, write_whole},
+    disk::{Directory, Kind},
     founding::{Founding, Located},
 };
 use crate::{
@@ -43,6 +44,8 @@ pub struct How {
     pub reach: Option<Reach>,
     /// Memory that the state may take.
     pub budget: Budget,
+    /// What keeps the store; none: what does so already, redb for a new one.
+    pub engine: Option<Kind>,
     /// What is done about the store that is there.
     pub store: Treatment,
 }
@@ -75,32 +78,34 @@ impl Opened {
             write_whole(&pinned, network.text.as_bytes()).map_err(failed)
         };
         let genesis = Node::genesis(&network.spec, &Evm::new()).0.header.hash();
+        let (log, kind) = log_of(directory, how.engine)?;
         match how.store {
+            Treatment::Rebuild if kind == Kind::Sled => return Err(no_rebuild(directory)),
             Treatment::Rebuild => reindex::set_aside(directory, genesis)?,
             Treatment::Use if old_chain_file(directory).exists() => {
                 return Err(interrupted(directory));
             }
             Treatment::Use => {}
         }
-        if !chain_file(directory).exists() {
+        if !log.exists() {
             // First the spec: a store without it could not be opened again.
             pin(&network)?;
         }
-        let store = open_store(directory, &network, how.reach).map_err(|located| {
+        let store = open_store(&log, &network, how.reach).map_err(|located| {
             if let Trouble::Network { holds } = located.1 {
                 return other_network(directory, &network, holds, is_asked_for);
             }
-            located.failure(directory)
+            located.failure(&log)
         })?;
         network.name = store.network().to_owned();
         pin(&network)?;
-        let mut node = open_node(&store, &network.spec, directory, how.budget)?;
+        let mut node = open_node(&store, &network.spec, &log, how.budget)?;
         let store = match how.store {
             Treatment::Use => store,
             Treatment::Rebuild => {
                 let store = reindex::fill(node, store, directory, how.budget)?;
                 // One that has not taken a step yet, as after any start.
-                node = open_node(&store, &network.spec, directory, how.budget)?;
+                node = open_node(&store, &network.spec, &log, how.budget)?;
                 store
             }
         };
@@ -117,6 +122,62 @@ impl Opened {
     }
 }
 
+/// The log's name in a directory, and what keeps it: what is there already, else what is wanted.
+fn log_of(directory: &Path, wanted: Option<Kind>) -> Result<(PathBuf, Kind), Failure> {
+    let found = if sled_file(directory).exists() {
+        Some(Kind::Sled)
+    } else {
+        let redb = chain_file(directory).exists() || old_chain_file(directory).exists();
+        redb.then_some(Kind::Redb)
+    };
+    match (found, wanted) {
+        (Some(found), Some(wanted)) if found != wanted => {
+            let place = directory.display();
+            return Err(Failure::new(
+                Exit::Config,
+                format!(
+                    "{place} has a store of {found}, {wanted} was wanted: leave --store out, or choose another --datadir"
+                ),
+            ));
+        }
+        _ => {}
+    }
+    let kind = found.or(wanted).unwrap_or_default();
+    if !kind.is_built_in() {
+        let what = format!(
+            "this lignum was built without {kind}: use one built with --features lignum-node/{kind}"
+        );
+        return Err(Failure::new(Exit::Config, what));
+    }
+    match kind {
+        Kind::Redb => Ok((chain_file(directory), kind)),
+        Kind::Sled => {
+            warn_of_sled();
+            Ok((sled_file(directory), kind))
+        }
+    }
+}
+
+/// Said at each start.
+fn warn_of_sled() {
+    let what = "the store is kept by sled, which may lose blocks that were shown when the power goes: its flush does not sync all that it wrote. Use it for comparison alone";
+    if enabled!(Level::ERROR) {
+        warn!("{what}");
+    } else {
+        eprintln!("lignum: {what}");
+    }
+}
+
+fn no_rebuild(directory: &Path) -> Failure {
+    let place = directory.display();
+    Failure::new(
+        Exit::Usage,
+        format!(
+            "{place}: a store of sled is not rebuilt in place: use lignum db export, and import into a new directory"
+        ),
+    )
+}
+
 fn interrupted(directory: &Path) -> Failure {
     let place = directory.display();
     Failure::new(
@@ -128,11 +189,7 @@ fn interrupted(directory: &Path) -> Failure {
 }
 
 /// Opens the store of a network, or founds it.
-fn open_store(
-    directory: &Path,
-    network: &Network,
-    reach: Option<Reach>,
-) -> Result<RedbStore, Located> {
+fn open_store(log: &Path, network: &Network, reach: Option<Reach>) -> Result<RedbStore, Located> {
     let (genesis, batch) = Node::genesis(&network.spec, &Evm::new());
     let founding = Founding {
         genesis: genesis.header.hash(),
@@ -140,7 +197,7 @@ fn open_store(
         batch,
         allocation: allocation(&network.spec),
     };
-    let medium = Arc::new(Directory::of(&chain_file(directory)));
+    let medium = Arc::new(Directory::of(log));
     RedbStore::open(medium, founding, reach)
 }
 
@@ -148,7 +205,7 @@ fn open_store(
 fn open_node(
     store: &RedbStore,
     spec: &ChainSpec,
-    directory: &Path,
+    log: &Path,
     budget: Budget,
 ) -> Result<Node<Evm>, Failure> {
     let fail = |error: StoreError| Failure::new(Exit::Damaged, error);
@@ -159,8 +216,9 @@ fn open_node(
     let opened = Node::open_at(Arc::new(spec.clone()), Evm::new(), base, &snapshot);
     let node = opened.map_err(|error| {
         // What the store says of itself names the file and the remedy already.
+        let directory = log.parent().unwrap_or(log);
         let is_named = error.0.starts_with(&*directory.to_string_lossy());
-        let told = Trouble::Damaged(error.0.clone()).at(&chain_file(directory));
+        let told = Trouble::Damaged(error.0.clone()).at(log);
         fail(if is_named { error } else { told })
     })?;
     budget.check(&node)?;

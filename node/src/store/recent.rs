@@ -12,10 +12,9 @@ use chain::{
     store::TransactionPlace,
     transaction::hash_of,
 };
-use redb::ReadableTable;
 
 use super::{
-    named::Bytes,
+    kv::{Get, Scan},
     tables::{Tables, block_key},
     trouble::Trouble,
 };
@@ -46,11 +45,7 @@ pub struct Recent {
 
 impl RecentBlock {
     /// Out of the batch that executed it or the log, whichever has it.
-    pub fn find<T: ReadableTable<Bytes, Bytes>>(
-        tables: &Tables<T>,
-        batch: &Batch,
-        id: BlockId,
-    ) -> Result<Self, Trouble> {
+    pub fn find<T: Scan>(tables: &Tables<T>, batch: &Batch, id: BlockId) -> Result<Self, Trouble> {
         let body = batch.bodies.iter().find(|(other, _)| *other == id);
         let body = match body {
             Some((_, body)) => Arc::clone(body),
@@ -138,7 +133,7 @@ pub struct Way {
 
 impl Way {
     /// Follows both to where they meet.
-    pub fn between<T: ReadableTable<Bytes, Bytes>>(
+    pub fn between<T: Get>(
         tables: &Tables<T>,
         mut from: BlockId,
         mut to: BlockId,
@@ -160,10 +155,7 @@ impl Way {
 }
 
 /// The block before one.
-pub fn parent_of<T: ReadableTable<Bytes, Bytes>>(
-    tables: &Tables<T>,
-    id: &BlockId,
-) -> Result<BlockId, Trouble> {
+pub fn parent_of<T: Get>(tables: &Tables<T>, id: &BlockId) -> Result<BlockId, Trouble> {
     let (header, _) = tables.record(id)?;
     let damaged = || tables.headers.damaged(&block_key(id), "it has no parent");
     Ok(BlockId {
@@ -173,18 +165,12 @@ pub fn parent_of<T: ReadableTable<Bytes, Bytes>>(
 }
 
 /// What an executed block changed.
-pub fn changes_of<T: ReadableTable<Bytes, Bytes>>(
-    tables: &Tables<T>,
-    id: &BlockId,
-) -> Result<ChangeSet, Trouble> {
+pub fn changes_of<T: Scan>(tables: &Tables<T>, id: &BlockId) -> Result<ChangeSet, Trouble> {
     let missing = || tables.changes.damaged(&block_key(id), "it is missing");
     tables.changes(id)?.ok_or_else(missing)
 }
 
-fn body_of<T: ReadableTable<Bytes, Bytes>>(
-    tables: &Tables<T>,
-    id: &BlockId,
-) -> Result<Body, Trouble> {
+fn body_of<T: Scan>(tables: &Tables<T>, id: &BlockId) -> Result<Body, Trouble> {
     let missing = || tables.bodies.damaged(&block_key(id), "it is missing");
     tables.body(id)?.ok_or_else(missing)
 }

@@ -6,21 +6,21 @@
 use std::path::Path;
 
 use chain::{Block, Body, store::Stage};
-use redb::ReadOnlyTable;
 
 use super::{
     disk::{Directory, Part},
     engine::Engine,
-    named::{Bytes, Named},
+    kv::ReadTable,
+    named::Named,
     tables::{decode_record, id_of},
-    trouble::{Trouble, engine, guard},
+    trouble::{Trouble, guard},
 };
 
 /// An old log.
 pub struct Salvage {
-    headers: Named<ReadOnlyTable<Bytes, Bytes>>,
-    bodies: Named<ReadOnlyTable<Bytes, Bytes>>,
-    pool: Named<ReadOnlyTable<Bytes, Bytes>>,
+    headers: Named<ReadTable>,
+    bodies: Named<ReadTable>,
+    pool: Named<ReadTable>,
     /// Keeps the file open; the tables would outlive it otherwise.
     _file: Engine,
 }
@@ -44,11 +44,7 @@ impl Salvage {
         let file = Engine::open_any(&Directory::of(path), Part::Log)?;
         let read = file.read()?;
         guard(|| {
-            let open = |name| {
-                Named::open(name, |definition| {
-                    read.open_table(definition).map_err(engine)
-                })
-            };
+            let open = |name| Named::open(name, |name| read.table(name));
             let (headers, bodies) = (open("headers")?, open("bodies")?);
             Ok(Self {
                 headers,

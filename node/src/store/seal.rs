@@ -31,6 +31,13 @@ pub fn unseal<'a>(table: &str, key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8],
     }
 }
 
+/// The same of a value that is ours to keep.
+pub fn unsealed(table: &str, key: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>, String> {
+    unseal(table, key, &sealed)?;
+    sealed.drain(..CHECKSUM_BYTES);
+    Ok(sealed)
+}
+
 fn checksum(table: &str, key: &[u8], value: &[u8]) -> [u8; CHECKSUM_BYTES] {
     // No table's name contains a zero byte, and all keys of a table have the same length, so the
     // three parts cannot run into each other.
@@ -51,6 +58,8 @@ mod tests {
     fn any_change_is_noticed() {
         let sealed = seal("bodies", b"key", b"value");
         assert_eq!(unseal("bodies", b"key", &sealed), Ok(&b"value"[..]));
+        let owned = unsealed("bodies", b"key", sealed.clone());
+        assert_eq!(owned, Ok(b"value".to_vec()));
         assert!(unseal("bodies", b"kez", &sealed).is_err());
         assert!(unseal("headers", b"key", &sealed).is_err());
         for bit in 0..sealed.len() * 8 {

@@ -26,13 +26,13 @@ use chain::{
     params::HEADER_WIRE_BYTES,
     store::{BlockId, Stage},
 };
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 
 use super::{
     history::decode_parties,
-    named::{Bytes, Definition, Named},
+    kv::{Get, ReadTable, Scan, Transaction, Version, WriteTable},
+    named::Named,
     pieces::{join_changes, join_receipts},
-    trouble::{Trouble, engine},
+    trouble::Trouble,
 };
 
 /// Headers by rising key, as far as one look reaches.
@@ -63,12 +63,12 @@ pub struct Tables<T> {
 }
 
 /// The tables of a snapshot.
-pub type ReadTables = Tables<ReadOnlyTable<Bytes, Bytes>>;
+pub type ReadTables = Tables<ReadTable>;
 /// The tables of the transaction that writes.
-pub type WriteTables<'txn> = Tables<Table<'txn, Bytes, Bytes>>;
+pub type WriteTables<'txn> = Tables<WriteTable<'txn>>;
 
 impl<T> Tables<T> {
-    fn open(mut table: impl FnMut(Definition) -> Result<T, Trouble>) -> Result<Self, Trouble> {
+    fn open(mut table: impl FnMut(&'static str) -> Result<T, Trouble>) -> Result<Self, Trouble> {
         let mut named = |name| Named::open(name, &mut table);
         Ok(Self {
             facts: named("facts")?,
@@ -86,20 +86,40 @@ impl<T> Tables<T> {
 }
 
 impl ReadTables {
-    /// As of a read transaction, which they keep alive.
-    pub fn read(transaction: &ReadTransaction) -> Result<Self, Trouble> {
-        Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    /// As of a version, which they keep alive.
+    pub fn read(version: &dyn Version) -> Result<Self, Trouble> {
+        Self::open(|name| version.table(name))
     }
 }
 
 impl<'txn> WriteTables<'txn> {
     /// As of a write transaction; made where they do not exist.
-    pub fn write(transaction: &'txn WriteTransaction) -> Result<Self, Trouble> {
-        Self::open(|definition| transaction.open_table(definition).map_err(engine))
+    pub fn write(transaction: &'txn dyn Transaction) -> Result<Self, Trouble> {
+        Self::open(|name| transaction.table(name))
     }
 }
 
-impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
+impl<T: Get> Tables<T> {
+    /// Height and hash of a known block.
+    pub fn id(&self, hash: &BlockHash) -> Result<Option<BlockId>, Trouble> {
+        let height = self.heights.get_array(&hash.0)?.map(u64::from_be_bytes);
+        Ok(height.map(|height| BlockId {
+            height,
+            hash: *hash,
+        }))
+    }
+
+    /// Header and stage of a block that is known to be here.
+    pub fn record(&self, id: &BlockId) -> Result<(Header, Stage), Trouble> {
+        let key = block_key(id);
+        let Some(value) = self.headers.get(&key)? else {
+            return Err(self.headers.damaged(&key, "it is missing"));
+        };
+        decode_record(&value, id).map_err(|reason| self.headers.damaged(&key, &reason))
+    }
+}
+
+impl<T: Scan> Tables<T> {
     /// All transactions of the pool's journal.
     pub fn pooled(&self) -> Result<Vec<Vec<u8>>, Trouble> {
         self.pool.get_all(&[])
@@ -118,30 +138,12 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
             .map(|key: [u8; 40]| id_of(&key)))
     }
 
-    /// Height and hash of a known block.
-    pub fn id(&self, hash: &BlockHash) -> Result<Option<BlockId>, Trouble> {
-        let height = self.heights.get_array(&hash.0)?.map(u64::from_be_bytes);
-        Ok(height.map(|height| BlockId {
-            height,
-            hash: *hash,
-        }))
-    }
-
     /// The best chain's block at a height.
     pub fn canonical(&self, height: u64) -> Result<Option<BlockHash>, Trouble> {
         Ok(self
             .canonical
             .get_array(&height.to_be_bytes())?
             .map(BlockHash))
-    }
-
-    /// Header and stage of a block that is known to be here.
-    pub fn record(&self, id: &BlockId) -> Result<(Header, Stage), Trouble> {
-        let key = block_key(id);
-        let Some(value) = self.headers.get(&key)? else {
-            return Err(self.headers.damaged(&key, "it is missing"));
-        };
-        decode_record(&value, id).map_err(|reason| self.headers.damaged(&key, &reason))
     }
 
     /// Up to `count` headers after a key, parents first.

@@ -41,7 +41,11 @@ impl Trouble {
         let place = file.display();
         let directory = file.parent().unwrap_or(Path::new(".")).display();
         let rebuild = format!("lignum node --reindex --datadir {directory}");
+        let is_sled = file.extension().is_some_and(|ending| ending == "sled");
         StoreError(match self {
+            Self::Damaged(reason) if is_sled => format!(
+                "{place} is damaged: {reason}. Restore it from a copy, or remove it to sync again"
+            ),
             Self::Damaged(reason) => format!(
                 "{place} is damaged: {reason}. Rebuild it with {rebuild}, restore it from a copy, or remove it to sync again"
             ),

@@ -16,7 +16,10 @@ use crate::{
     },
     failure::{Exit, Failure},
     network::{DevnetMiners, Network},
-    store::opened::{How, Opened},
+    store::{
+        Kind,
+        opened::{How, Opened},
+    },
 };
 
 /// Check, export or import the blocks of a data directory
@@ -39,6 +42,9 @@ pub struct Args {
         default_value_t = budget::DEFAULT_MIB
     )]
     state_budget: u64,
+    /// What keeps a new store: redb, or sled where that was built in [default: redb]
+    #[arg(long, global = true, env = "LIGNUM_STORE", value_name = "ENGINE")]
+    store: Option<Kind>,
 }
 
 #[derive(Subcommand)]
@@ -96,6 +102,7 @@ fn open(args: &Args, directory: &Path) -> Result<Opened, Failure> {
     };
     let how = How {
         budget: Budget::of_mib(args.state_budget),
+        engine: args.store,
         ..How::default()
     };
     Opened::open(directory, network, how)

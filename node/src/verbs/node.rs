@@ -19,7 +19,10 @@ use crate::{
     log,
     network::{DevnetMiners, Network},
     shell::running::Running,
-    store::opened::{How, Opened, Treatment},
+    store::{
+        Kind,
+        opened::{How, Opened, Treatment},
+    },
 };
 
 /// Run a node.
@@ -73,6 +76,9 @@ pub struct Args {
     /// Memory that the state may take: beyond it the node ends, in order [default: 4096]
     #[arg(long, env = "LIGNUM_STATE_BUDGET", value_name = "MIB")]
     pub state_budget: Option<u64>,
+    /// What keeps a new store: redb, or sled where that was built in [default: redb]
+    #[arg(long, env = "LIGNUM_STORE", value_name = "ENGINE")]
+    pub store: Option<Kind>,
     /// Make the store anew from the blocks it has, then run
     #[arg(long)]
     pub reindex: bool,
@@ -178,6 +184,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let how = How {
         reach: settings.reach,
         budget: settings.state_budget,
+        engine: settings.store,
         store: if args.reindex {
             Treatment::Rebuild
         } else {

@@ -267,7 +267,10 @@ impl Forest {
 
 impl World {
     fn new(seed: u64, reach: Reach) -> Self {
-        let disk = Disk::new();
+        Self::on(Disk::new(), seed, reach)
+    }
+
+    fn on(disk: Disk, seed: u64, reach: Reach) -> Self {
         let store = open(&disk, reach);
         Self {
             disk,
@@ -316,8 +319,8 @@ fn state_of(ledger: &Ledger) -> State {
 
 /// Short and deep reorgs, also below the checkpoint and back onto its branch, with checkpoints at
 /// any distance and starts in between.
-fn wander(seed: u64, reach: Reach) {
-    let mut world = World::new(seed, reach);
+pub fn wander(disk: Disk, seed: u64, reach: Reach) {
+    let mut world = World::on(disk, seed, reach);
     for round in 0..60 {
         let depth =
             [0, 0, 1, 3, 20][world.forest.below(5)].min(world.forest.chain(world.head).len() - 1);
@@ -349,14 +352,14 @@ fn wander(seed: u64, reach: Reach) {
 #[test]
 fn every_answer_is_the_heads_wherever_the_checkpoint_is() {
     for seed in 0..6 {
-        wander(seed, Reach::Window);
+        wander(Disk::new(), seed, Reach::Window);
     }
 }
 
 #[test]
 fn an_archive_answers_at_every_height() {
     for seed in 100..106 {
-        wander(seed, Reach::Archive);
+        wander(Disk::new(), seed, Reach::Archive);
     }
 }
 

@@ -14,7 +14,8 @@ use super::{
     Bench, Block, Disk, Memory, assert_holds, child, genesis, id, joined, moved, transactions,
 };
 
-fn conforms<B: Bench>(mut new: impl FnMut() -> B) {
+/// All of it.
+pub fn conforms<B: Bench>(mut new: impl FnMut() -> B) {
     starts_with_genesis(&mut new());
     keeps_what_is_committed(&mut new());
     snapshots_stay(&mut new());

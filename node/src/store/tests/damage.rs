@@ -12,7 +12,7 @@ use chain::{
 use super::{
     super::{
         RedbStore, Trouble,
-        directory::Lock,
+        directory::{FORMAT, Lock},
         founding::{Founding, Located},
         merge::Reach,
         tables::block_key,
@@ -73,7 +73,17 @@ fn open(disk: &Disk) -> Result<RedbStore, Trouble> {
 
 /// What a user is told.
 fn told(located: &Located, disk: &Disk) -> String {
-    located.failure(disk.0.path()).to_string()
+    located.failure(&disk.file()).to_string()
+}
+
+/// Whoever raises the number leaves a directory of the format that was (`tests/node/golden.rs`).
+#[test]
+fn every_format_has_a_golden_directory() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/stores");
+    for format in 1..=FORMAT {
+        let file = vectors.join(format!("format-{format}/expected.json"));
+        assert!(file.exists(), "{}", file.display());
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn assert_histories(reader: &impl Reader, blocks: &[&Block], accounts: &BTreeSet
 
 /// Several rows in a block, transfers to oneself, and reorgs to a longer and a shorter branch
 /// and back, committed and not, in one batch and in several.
-fn keeps_histories(bench: &mut impl Bench) {
+pub fn keeps_histories(bench: &mut impl Bench) {
     let genesis = genesis();
     let mut store = bench.make(&genesis);
     let a1 = child(&genesis.header, 1, &[b"ab", b"aa", b"ba", b"c"]);
@@ -127,7 +127,7 @@ fn keeps_histories(bench: &mut impl Bench) {
 }
 
 /// More rows than are read at a time, most of them of branches that lost.
-fn pages_across_blocks(bench: &mut impl Bench) {
+pub fn pages_across_blocks(bench: &mut impl Bench) {
     let genesis = genesis();
     let mut store = bench.make(&genesis);
     let (mut best, mut lost) = (vec![genesis], Vec::new());

@@ -6,6 +6,8 @@ mod conformance;
 mod damage;
 mod faults;
 mod history;
+#[cfg(feature = "sled")]
+mod on_sled;
 mod start;
 
 use std::{path::PathBuf, sync::Arc};
@@ -193,15 +195,22 @@ impl Bench for Memory {
     }
 }
 
-struct Disk(tempfile::TempDir);
+/// A directory, and the log's name in it.
+struct Disk(tempfile::TempDir, &'static str);
 
 impl Disk {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().unwrap(), "chain.redb")
+    }
+
+    /// One that sled keeps.
+    #[cfg(feature = "sled")]
+    fn on_sled() -> Self {
+        Self(tempfile::tempdir().unwrap(), "chain.sled")
     }
 
     fn file(&self) -> PathBuf {
-        self.0.path().join("chain.redb")
+        self.0.path().join(self.1)
     }
 
     fn flat_file(&self) -> PathBuf {
