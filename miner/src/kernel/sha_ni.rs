@@ -1,18 +1,27 @@
-//! The kernel of two streams for processors with instructions for SHA-256 (SHA-NI).
+//! The kernel of four streams for processors with instructions for SHA-256 (SHA-NI).
 //!
-//! `sha256rnds2` makes two rounds but is slow to give its result, so two nonces take turns. The
-//! state is in two registers, ABEF and CDGH with A and C highest; the words of the schedule are in
-//! groups of four, the first of them lowest. What is left out is what `lanes` leaves out, as
+//! `sha256rnds2` makes two rounds. On some processors it begins every cycle and takes four to give
+//! its result, so four nonces take turns. The words of the schedule are made beside the rounds and
+//! not before them: other parts of the processor make them, which would idle meanwhile. The versions
+//! of a work share a schedule, which then is made once, and their first hash is rounds alone.
+//!
+//! The state is in two registers, ABEF and CDGH with A and C highest; the words of the schedule are
+//! in groups of four, the first of them lowest. What is left out is what `lanes` leaves out, as
 //! far as the instructions go in twos and fours.
 #![allow(
     unsafe_code,
     reason = "instructions that not every processor has; the file says why it may use them"
 )]
 
-use std::{arch::x86_64::*, ops::RangeInclusive};
+use std::{
+    arch::{asm, x86_64::*},
+    ops::RangeInclusive,
+};
 
 use super::{
-    Hit, Kernel, Work, scan,
+    Hit, Kernel, Work,
+    lanes::unrolled,
+    scan,
     sha256::{INITIAL, K},
     work::{HASH_BITS, HEADER_BITS, Midstate, PADDING},
 };
@@ -31,33 +40,26 @@ pub fn kernel() -> Option<Kernel> {
 
 fn search(work: &Work, range: RangeInclusive<u32>) -> Option<Hit> {
     // SAFETY: `search` is given away by `kernel` alone, which has seen that the features are there.
-    scan::<2>(work, range, |work, nonce| unsafe { group(work, nonce) })
+    scan::<4>(work, range, |work, nonce| unsafe { group(work, nonce) })
 }
 
+/// Nonces that take turns; the registers allow for four.
+const STREAMS: usize = 4;
+
 /// One register for each stream.
-type V = [__m128i; 2];
+type V = [__m128i; STREAMS];
 
 /// Sixteen registers for each stream: a schedule with the rounds' constants added.
 type Sums = [V; 16];
 
-/// A bit for each of the nonces `nonce`, which is even, and `nonce + 1` with which some version
-/// may meet the target.
-#[target_feature(enable = "sha,sse4.1,ssse3")]
-fn group(work: &Work, nonce: u32) -> u32 {
-    let nonces = [nonce.swap_bytes(), (nonce + 1).swap_bytes()];
-    let sums = schedule(work, nonces);
-    let mut found = 0;
-    for midstate in &work.midstates {
-        let words = last_words(first_hash(midstate, nonces, &sums));
-        for (stream, word) in words.into_iter().enumerate() {
-            found |= u32::from(word & work.zero_bits == 0) << stream;
-        }
-    }
-    found
-}
+/// ABEF and CDGH.
+type State = (V, V);
 
-/// Does the same in both streams.
-macro_rules! both {
+/// Four registers for each stream: the last sixteen words of a schedule.
+type Words = [V; 4];
+
+/// Does the same in all streams.
+macro_rules! each {
     ($stream:ident: $value:expr) => {
         [
             {
@@ -68,46 +70,68 @@ macro_rules! both {
                 let $stream = 1;
                 $value
             },
+            {
+                let $stream = 2;
+                $value
+            },
+            {
+                let $stream = 3;
+                $value
+            },
         ]
     };
+}
+
+/// A bit for each of the nonces from `nonce` on, a multiple of [`STREAMS`], with which some version
+/// may meet the target.
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn group(work: &Work, nonce: u32) -> u32 {
+    let nonces = each!(s: (nonce + s).swap_bytes());
+    let words = first_words(work, nonces);
+    if let [midstate] = work.midstates.as_slice() {
+        return candidates(work, lone_hash(midstate, nonces, words));
+    }
+    let sums = schedule(words);
+    let hashes = work.midstates.iter();
+    hashes.fold(0, |found, midstate| {
+        found | candidates(work, shared_hash(midstate, nonces, &sums))
+    })
+}
+
+/// The words of the second block of the header.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn first_words(work: &Work, nonces: [u32; STREAMS]) -> Words {
+    let [tail, time, bits] = work.head();
+    [
+        each!(s: quad([tail, time, bits, nonces[s]])),
+        [quad([PADDING, 0, 0, 0]); STREAMS],
+        [quad([0; 4]); STREAMS],
+        [quad([0, 0, 0, HEADER_BITS]); STREAMS],
+    ]
+}
+
+/// A bit for each stream whose hash of this hash may meet the target.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn candidates(work: &Work, hash: [V; 2]) -> u32 {
+    let mut found = 0;
+    for (stream, word) in last_words(hash).into_iter().enumerate() {
+        found |= u32::from(word & work.zero_bits == 0) << stream;
+    }
+    found
 }
 
 /// The first hash's schedule and constants; those of rounds 0 to 3 are not used.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn schedule(work: &Work, nonces: [u32; 2]) -> Sums {
-    let [tail, time, bits] = work.head();
-    let w0 = both!(stream: quad([tail, time, bits, nonces[stream]]));
-    let w1 = [quad([PADDING, 0, 0, 0]); 2];
-    let w2 = [quad([0; 4]); 2];
-    let w3 = [quad([0, 0, 0, HEADER_BITS]); 2];
-    let w4 = with(w2, w3, both!(s: _mm_sha256msg1_epu32(w0[s], w1[s])));
-    // The words between padding and length are zero, which leaves little of the next two.
-    let w5 = with(w3, w4, w1);
-    let w6 = with(w4, w5, w2);
-    expand(w0, w1, [w2, w3, w4, w5, w6])
-}
-
-/// The whole schedule with the constants added, from the groups 0 to 6.
-#[inline]
-#[target_feature(enable = "sha,sse4.1,ssse3")]
-fn expand(w0: V, w1: V, [w2, w3, w4, w5, w6]: [V; 5]) -> Sums {
-    let w7 = next(w3, w4, w5, w6);
-    let w8 = next(w4, w5, w6, w7);
-    let w9 = next(w5, w6, w7, w8);
-    let w10 = next(w6, w7, w8, w9);
-    let w11 = next(w7, w8, w9, w10);
-    let w12 = next(w8, w9, w10, w11);
-    let w13 = next(w9, w10, w11, w12);
-    let w14 = next(w10, w11, w12, w13);
-    let w15 = next(w11, w12, w13, w14);
-    let mut sums = [
-        w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15,
-    ];
-    for (sum, constants) in sums.iter_mut().zip(K.as_chunks::<4>().0) {
-        let constants = quad(*constants);
-        *sum = both!(s: _mm_add_epi32(sum[s], constants));
-    }
+fn schedule(mut words: Words) -> Sums {
+    let mut sums = [words[0]; 16];
+    unrolled!(t in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => {
+        sums[t] = sum(words[0], t);
+        words = shifted(words);
+    });
+    sums[15] = sum(words[0], 15);
     sums
 }
 
@@ -115,78 +139,119 @@ fn expand(w0: V, w1: V, [w2, w3, w4, w5, w6]: [V; 5]) -> Sums {
 /// in their order, in groups of four.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn first_hash(midstate: &Midstate, nonces: [u32; 2], sums: &Sums) -> [V; 2] {
+fn shared_hash(midstate: &Midstate, nonces: [u32; STREAMS], sums: &Sums) -> [V; 2] {
+    let mut state = begin(midstate, nonces);
+    for &sum in &sums[1..] {
+        state = four_rounds(state, sum);
+    }
+    finish(midstate, state)
+}
+
+/// The same where there is one version: the schedule beside the rounds.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn lone_hash(midstate: &Midstate, nonces: [u32; STREAMS], words: Words) -> [V; 2] {
+    let mut words = shifted(words);
+    let mut state = begin(midstate, nonces);
+    unrolled!(t in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => {
+        state = four_rounds(state, sum(words[0], t));
+        words = shifted(words);
+    });
+    let state = four_rounds(state, sum(words[0], 15));
+    finish(midstate, state)
+}
+
+/// The state after rounds 0 to 3.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn begin(midstate: &Midstate, nonces: [u32; STREAMS]) -> State {
     let [start_abef, start_cdgh] = pack(&midstate.start);
-    let mut abef = both!(s: {
+    let abef = each!(s: {
         let nonce = nonces[s].cast_signed();
         _mm_add_epi32(start_abef, _mm_set_epi32(nonce, 0, nonce, 0))
     });
-    let mut cdgh = [start_cdgh; 2];
-    for &sum in &sums[1..] {
-        cdgh = two_rounds(cdgh, abef, sum);
-        abef = two_rounds(abef, cdgh, upper(sum));
-    }
+    (abef, [start_cdgh; STREAMS])
+}
+
+/// Adds the state before the block, and puts the words into their order.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn finish(midstate: &Midstate, (abef, cdgh): State) -> [V; 2] {
     let [state_abef, state_cdgh] = pack(&midstate.state);
-    let abef = both!(s: _mm_shuffle_epi32::<0x1b>(_mm_add_epi32(abef[s], state_abef)));
-    let cdgh = both!(s: _mm_shuffle_epi32::<0x1b>(_mm_add_epi32(cdgh[s], state_cdgh)));
+    let abef = each!(s: _mm_shuffle_epi32::<0x1b>(_mm_add_epi32(abef[s], state_abef)));
+    let cdgh = each!(s: _mm_shuffle_epi32::<0x1b>(_mm_add_epi32(cdgh[s], state_cdgh)));
     [
-        both!(s: _mm_unpacklo_epi64(abef[s], cdgh[s])),
-        both!(s: _mm_unpackhi_epi64(abef[s], cdgh[s])),
+        each!(s: _mm_unpacklo_epi64(abef[s], cdgh[s])),
+        each!(s: _mm_unpackhi_epi64(abef[s], cdgh[s])),
     ]
 }
 
 /// The last word of SHA-256 of a hash, which is `e` of round 60 and so `f` after round 61.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn last_words([w0, w1]: [V; 2]) -> [u32; 2] {
-    let w2 = [quad([PADDING, 0, 0, 0]); 2];
-    let w3 = [quad([0, 0, 0, HASH_BITS]); 2];
-    let w4 = with(w2, w3, both!(s: _mm_sha256msg1_epu32(w0[s], w1[s])));
-    let w5 = with(w3, w4, both!(s: _mm_sha256msg1_epu32(w1[s], w2[s])));
-    let w6 = with(w4, w5, w2);
-    let sums = expand(w0, w1, [w2, w3, w4, w5, w6]);
+fn last_words([w0, w1]: [V; 2]) -> [u32; STREAMS] {
+    let w2 = [quad([PADDING, 0, 0, 0]); STREAMS];
+    let w3 = [quad([0, 0, 0, HASH_BITS]); STREAMS];
+    let mut words = [w0, w1, w2, w3];
     let [abef, cdgh] = pack(&INITIAL);
-    let (mut abef, mut cdgh) = ([abef; 2], [cdgh; 2]);
-    for &sum in &sums[..15] {
-        cdgh = two_rounds(cdgh, abef, sum);
-        abef = two_rounds(abef, cdgh, upper(sum));
-    }
-    let end = two_rounds(cdgh, abef, sums[15]);
-    both!(s: {
+    let mut state = ([abef; STREAMS], [cdgh; STREAMS]);
+    unrolled!(t in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 => {
+        state = four_rounds(state, sum(words[0], t));
+        words = shifted(words);
+    });
+    let end = two_rounds(state.1, state.0, sum(words[0], 15));
+    each!(s: {
         let word = _mm_cvtsi128_si32(end[s]).cast_unsigned();
         word.wrapping_add(INITIAL[7])
     })
 }
 
-/// The next four words of the schedule after the last sixteen.
+/// The words four further on. The compiler leaves out what nobody reads, as the words after 63.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn next(w0: V, w1: V, w2: V, w3: V) -> V {
-    with(w2, w3, both!(s: _mm_sha256msg1_epu32(w0[s], w1[s])))
+fn shifted([w0, w1, w2, w3]: Words) -> Words {
+    let next = each!(s: {
+        let sixteen_and_fifteen_before = _mm_sha256msg1_epu32(w0[s], w1[s]);
+        let seven_before = _mm_alignr_epi8::<4>(w3[s], w2[s]);
+        _mm_sha256msg2_epu32(_mm_add_epi32(sixteen_and_fifteen_before, seven_before), w3[s])
+    });
+    [w1, w2, w3, next]
 }
 
-/// The next four words, from the last eight and what those before them add.
+/// Words and constants of the rounds from 4 · `t` on.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn with(w2: V, w3: V, before: V) -> V {
-    both!(s: {
-        let seven_before = _mm_alignr_epi8::<4>(w3[s], w2[s]);
-        _mm_sha256msg2_epu32(_mm_add_epi32(before[s], seven_before), w3[s])
-    })
+fn sum(words: V, t: usize) -> V {
+    let constants = quad(K.as_chunks::<4>().0[t]);
+    each!(s: _mm_add_epi32(words[s], constants))
+}
+
+/// Four rounds. What comes after them in the source is not begun before.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,ssse3")]
+fn four_rounds((abef, cdgh): State, sum: V) -> State {
+    let cdgh = two_rounds(cdgh, abef, sum);
+    // The upper two of the four sums.
+    let abef = two_rounds(abef, cdgh, each!(s: _mm_shuffle_epi32::<0x0e>(sum[s])));
+    (each!(s: pin(abef[s])), each!(s: pin(cdgh[s])))
 }
 
 /// Two rounds with the lower two of four sums. What was ABEF before is CDGH afterwards.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
 fn two_rounds(cdgh: V, abef: V, sum: V) -> V {
-    both!(s: _mm_sha256rnds2_epu32(cdgh[s], abef[s], sum[s]))
+    each!(s: _mm_sha256rnds2_epu32(cdgh[s], abef[s], sum[s]))
 }
 
-/// The upper two of four sums, in the lower place.
+/// Nothing that needs this register is begun before, as in `lanes`.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn upper(sum: V) -> V {
-    both!(s: _mm_shuffle_epi32::<0x0e>(sum[s]))
+fn pin(mut words: __m128i) -> __m128i {
+    // SAFETY: it is a comment, which does nothing.
+    unsafe {
+        asm!("/* {} */", inout(xmm_reg) words, options(nomem, nostack, preserves_flags));
+    }
+    words
 }
 
 /// A state as the instructions take it.
