@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod limits;
 mod pace;
 mod search;
+mod slice;
 pub mod stratum;
 
 use std::{
@@ -31,6 +32,7 @@ pub use job::Job;
 use kernel::Kernel;
 use pace::Pace;
 use search::Search;
+use slice::SLICE;
 
 /// More threads than this are refused: it is a typing error.
 pub const THREADS_MAX: usize = 1_024;
@@ -146,10 +148,7 @@ impl Miner {
     /// Searches in vain for about `duration` and gives the hashes per second of all threads
     /// together, throttled as configured.
     pub fn measure(&self, duration: Duration) -> u64 {
-        let job = Job {
-            header: Header::default(),
-            target: Target::new(U256::from(1)).expect("one is not zero"),
-        };
+        let job = impossible();
         let stop = AtomicBool::new(false);
         let start = Instant::now();
         let hashes = thread::scope(|scope| {
@@ -163,6 +162,29 @@ impl Miner {
         u64::try_from(u128::from(hashes) * 1_000_000 / micros).unwrap_or(u64::MAX)
     }
 
+    /// How long after a new job the last thread had left the old one, measured so many times: a
+    /// search in vain is stopped some milliseconds after its start.
+    pub fn stop_times(&self, times: u32) -> Vec<Duration> {
+        let job = impossible();
+        let measure = |number: u32| {
+            let stop = AtomicBool::new(false);
+            let set = thread::scope(|scope| {
+                let watch = scope.spawn(|| {
+                    // Not always at the same place of a slice.
+                    thread::sleep(SLICE * 2 + Duration::from_micros(u64::from(number % 20) * 100));
+                    let now = Instant::now();
+                    stop.store(true, Ordering::Relaxed);
+                    now
+                });
+                self.run(&job, &stop);
+                let left = Instant::now();
+                watch.join().map(|set| left.saturating_duration_since(set))
+            });
+            set.expect("it only sleeps")
+        };
+        (0..times).map(measure).collect()
+    }
+
     /// Runs one search on all threads; gives what was found and the hashes it took.
     fn run(&self, job: &Job, stop: &AtomicBool) -> (Option<Header>, u64) {
         let search = Search::new(job, self.kernel, stop);
@@ -174,6 +196,14 @@ impl Miner {
             search.work(&mut pace, &self.hashes);
         });
         search.finish()
+    }
+}
+
+/// A job that nobody finishes.
+fn impossible() -> Job {
+    Job {
+        header: Header::default(),
+        target: Target::new(U256::from(1)).expect("one is not zero"),
     }
 }
 
@@ -259,6 +289,13 @@ mod tests {
             });
             assert_eq!(outcome, Outcome::Stopped);
         }
+    }
+
+    #[test]
+    fn as_many_stops_are_measured_as_were_asked_for() {
+        let miner = miner(2, 100).unwrap();
+        assert_eq!(miner.stop_times(3).len(), 3);
+        assert!(miner.hashes() > 0);
     }
 
     #[test]

@@ -18,11 +18,8 @@ use crate::{
     job::{Job, Piece},
     kernel::{Hit, Kernel, Work, rolled},
     pace::Pace,
+    slice::Slices,
 };
-
-/// Hashes between two looks at the clock and at the flags: 4 ms at 2 million hashes a second, the
-/// rate of a slow core without instructions for SHA-256 or vectors.
-const SLICE_HASHES: u32 = 8_192;
 
 /// A search that is going on.
 pub(crate) struct Search<'a> {
@@ -52,9 +49,10 @@ impl<'a> Search<'a> {
     pub fn work(&self, pace: &mut Pace, total: &AtomicU64) {
         pace.rested(Instant::now());
         pace.rest(|| self.is_over());
+        let mut slices = Slices::new();
         while !self.is_over() {
             let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-            self.work_on(self.job.piece(ticket), pace, total);
+            self.work_on(self.job.piece(ticket), &mut slices, pace, total);
         }
     }
 
@@ -64,18 +62,21 @@ impl<'a> Search<'a> {
     }
 
     /// Searches one piece, or as much of it as there is time for.
-    fn work_on(&self, piece: Piece, pace: &mut Pace, total: &AtomicU64) {
+    fn work_on(&self, piece: Piece, slices: &mut Slices, pace: &mut Pace, total: &AtomicU64) {
         let versions = self.kernel.versions;
         let work = Work::new(&piece.header.pow, versions, self.job.target);
         let (mut start, end) = piece.nonces.into_inner();
         while !self.is_over() {
-            let last = start.saturating_add(SLICE_HASHES / versions - 1).min(end);
+            let last = start.saturating_add(slices.nonces(versions) - 1).min(end);
+            let began = Instant::now();
             let hit = (self.kernel.search)(&work, start..=last);
             let end_of_slice = hit.map_or(last, |hit| hit.nonce);
             let tried = (u64::from(end_of_slice - start) + 1) * u64::from(versions);
             self.hashes.fetch_add(tried, Ordering::Relaxed);
             total.fetch_add(tried, Ordering::Relaxed);
-            pace.worked(Instant::now());
+            let ended = Instant::now();
+            slices.took(tried, ended - began);
+            pace.worked(ended);
             if let Some(hit) = hit {
                 return self.report(piece.header, hit);
             }

@@ -1,11 +1,20 @@
 //! `lignum bench`: what this machine can do.
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, thread, time::Duration};
 
 use clap::{Subcommand, builder::RangedU64ValueParser};
-use miner::kernel::{self, Kernel};
+use miner::{
+    Miner,
+    kernel::{self, Kernel},
+};
 
 use crate::failure::{Exit, Failure};
+
+/// What measuring one stop takes, about.
+const STOP_MILLIS: u128 = 5;
+/// Stops measured at least, and at most.
+const STOPS_MIN: u128 = 5;
+const STOPS_MAX: u128 = 1_000;
 
 /// Measure what this machine can do.
 #[derive(clap::Args)]
@@ -16,7 +25,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Hash rate of one thread with each mining kernel, each checked against the specification
+    /// Hash rate of one thread with each mining kernel, each checked against the specification, and
+    /// how soon all threads turn to a new job
     Mine {
         /// Milliseconds for each measurement, 10 to 60000
         #[arg(long, default_value = "500", value_parser = RangedU64ValueParser::<u64>::new().range(10..=60_000))]
@@ -49,11 +59,37 @@ fn mine(duration: Duration, out: &mut impl Write) -> Result<(), Failure> {
         }
     }
     writeln!(out, "chosen    {}", kernel::best().name)?;
+    writeln!(out, "{}", stops(duration)?)?;
     if wrong.is_empty() {
         return Ok(());
     }
     let what = format!("wrong results of {}: do not mine with it", wrong.join(", "));
     Err(Failure::new(Exit::Other, what))
+}
+
+/// How soon all threads leave a search that is over, measured as often as there is time for.
+fn stops(duration: Duration) -> Result<String, Failure> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let config = miner::Config {
+        threads,
+        throttle_percent: 100,
+        kernel: None,
+    };
+    let miner = Miner::new(config).map_err(|error| Failure::new(Exit::Other, error))?;
+    let times = (duration.as_millis() / STOP_MILLIS).clamp(STOPS_MIN, STOPS_MAX);
+    let mut stops = miner.stop_times(times as u32);
+    stops.sort_unstable();
+    let at = |percent: usize| {
+        let stop = stops[(stops.len() - 1) * percent / 100];
+        let micros = stop.as_micros();
+        format!("{}.{:02} ms", micros / 1_000, micros / 10 % 100)
+    };
+    Ok(format!(
+        "new job   {threads} thread(s) leave the old one after {} in the median, {} in 99 of 100, of {} times",
+        at(50),
+        at(99),
+        stops.len()
+    ))
 }
 
 fn line(kernel: Kernel, agrees: bool, duration: Duration) -> String {
@@ -89,5 +125,6 @@ mod tests {
             assert!(line.ends_with(end), "{line}");
         }
         assert!(text.contains("\nchosen    "), "{text}");
+        assert!(text.contains("\nnew job   "), "{text}");
     }
 }
