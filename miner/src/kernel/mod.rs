@@ -79,4 +79,6 @@ fn scan<const LANES: u32>(
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

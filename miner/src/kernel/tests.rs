@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every kernel that this machine can run; says which it cannot.
-fn kernels() -> Vec<Kernel> {
+pub(super) fn kernels() -> Vec<Kernel> {
     let kernels = all();
     for name in NAMES {
         if !kernels.iter().any(|kernel| kernel.name == name) {
@@ -97,7 +97,7 @@ fn naive(header: &PowHeader, versions: u32, target: Target, nonce: u32) -> Optio
 }
 
 /// All hits of a range that the kernel reports, by asking again behind each.
-fn hits(kernel: &Kernel, work: &Work, range: RangeInclusive<u32>) -> Vec<Hit> {
+pub(super) fn hits(kernel: &Kernel, work: &Work, range: RangeInclusive<u32>) -> Vec<Hit> {
     let (mut start, end) = range.into_inner();
     let mut hits = Vec::new();
     while let Some(hit) = (kernel.search)(work, start..=end) {

@@ -70,18 +70,28 @@ impl Work {
     pub fn new(header: &PowHeader, versions: u32, target: Target) -> Self {
         let bytes = header.encode();
         let (first, rest) = bytes.split_first_chunk::<64>().expect("80 bytes");
-        let mut block = [0; 16];
-        for (word, bytes) in block.iter_mut().zip(rest.as_chunks::<4>().0) {
+        let mut head = [0; NONCE_AT];
+        for (word, bytes) in head.iter_mut().zip(rest.as_chunks::<4>().0) {
             *word = u32::from_be_bytes(*bytes);
         }
-        block[NONCE_AT] = 0;
-        block[4] = PADDING;
-        block[15] = HEADER_BITS;
-        let midstates = (0..versions.clamp(1, VERSIONS_MAX)).map(|index| {
+        let states = (0..versions.clamp(1, VERSIONS_MAX)).map(|index| {
             let mut first = *first;
             first[..4].copy_from_slice(&rolled(header.version, index).to_le_bytes());
-            Midstate::new(&first, &block)
+            let mut state = INITIAL;
+            compress256(&mut state, &[first]);
+            state
         });
+        Self::after(&states.collect::<Vec<_>>(), head, target)
+    }
+
+    /// The work of finding a nonce behind `head`, the first words of a second block, after each of
+    /// these states, 1 to [`VERSIONS_MAX`].
+    pub(super) fn after(states: &[[u32; 8]], head: [u32; NONCE_AT], target: Target) -> Self {
+        let mut block = [0; 16];
+        block[..NONCE_AT].copy_from_slice(&head);
+        block[4] = PADDING;
+        block[15] = HEADER_BITS;
+        let midstates = states.iter().map(|state| Midstate::new(*state, &block));
         let target = target_words(target);
         let zero_bits = u32::MAX.checked_shr(target[0].leading_zeros());
         Self {
@@ -121,9 +131,7 @@ impl Work {
 }
 
 impl Midstate {
-    fn new(first: &[u8; 64], second: &[u32; 16]) -> Self {
-        let mut state = INITIAL;
-        compress256(&mut state, &[*first]);
+    fn new(state: [u32; 8], second: &[u32; 16]) -> Self {
         let rounds = K.iter().zip(second).take(NONCE_AT + 1);
         let start = rounds.fold(state, |state, (constant, word)| {
             round(state, constant.wrapping_add(*word))
