@@ -15,6 +15,34 @@ use crate::limits::MINING_REQUESTS_MAX;
 /// for its proof of work; `None` if the chain is at its end.
 pub type Build = dyn Fn(Address, [u8; 32]) -> Option<Block> + Send + Sync;
 
+/// What is mined at this node, as its status tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Miners {
+    /// Hashes a second of the node's own threads, of late.
+    pub hash_rate: u64,
+    /// Those that came over Stratum; `None` where there is no port for them.
+    pub stratum: Option<StratumMiners>,
+}
+
+/// What miners over Stratum do, and what became of their shares since the node has started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StratumMiners {
+    /// Open connections.
+    pub connections: u64,
+    /// Hashes a second that the accepted shares stand for, of late.
+    pub hash_rate: u64,
+    /// Shares that counted.
+    pub accepted: u64,
+    /// Shares of an older head or of a forgotten job.
+    pub stale: u64,
+    /// Shares that had come before.
+    pub duplicate: u64,
+    /// Shares refused for anything else.
+    pub refused: u64,
+    /// Blocks found.
+    pub blocks: u64,
+}
+
 /// Where templates come from, and where blocks go.
 #[derive(Clone)]
 pub struct Desk {
@@ -26,6 +54,8 @@ pub struct Desk {
     pub accepted: Counter,
     /// Submitted blocks that were valid by themselves and did not become the head.
     pub stale: Counter,
+    /// What is mined here at this moment.
+    pub miners: Arc<dyn Fn() -> Miners + Send + Sync>,
     /// Templates under construction and blocks under examination.
     pub(crate) places: Arc<Semaphore>,
 }
@@ -38,6 +68,7 @@ impl Desk {
             blocks,
             accepted: Counter::default(),
             stale: Counter::default(),
+            miners: Arc::new(Miners::default),
             places: Arc::new(Semaphore::new(MINING_REQUESTS_MAX)),
         }
     }

@@ -16,5 +16,5 @@ use crate::{ApiState, error::Refused, view::StatusJson};
     ),
 )]
 pub async fn status(State(state): State<ApiState>) -> Json<StatusJson> {
-    Json(StatusJson::new(&state.view()))
+    Json(StatusJson::new(&state.view(), &(state.desk.miners)()))
 }

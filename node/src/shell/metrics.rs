@@ -1,13 +1,21 @@
 //! Counters and gauges, in Prometheus's names and base units.
 
-use api::desk::Desk;
+use std::{fmt, sync::Arc};
+
+use api::desk::{Desk, Miners};
 use chain::{Batch, Event};
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{
+        counter::Counter,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::Registry,
 };
 
-use super::view::View;
+use super::{rate::Rate, view::View};
 use crate::budget::Budget;
 
 /// Upper ends of the classes of reorgs by the number of blocks undone.
@@ -54,8 +62,10 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Blocks this node has mined.
     pub mined: Counter,
-    /// Hashes this node has tried.
-    pub hashes: Counter,
+    /// Blocks this node has mined that did not become part of its chain.
+    pub mined_stale: Counter,
+    hashes: Counter,
+    hash_rate: Rate<500>,
 }
 
 impl Metrics {
@@ -156,11 +166,27 @@ impl Metrics {
                 &self.dropped,
             ),
             ("blocks_mined", "Blocks mined by this node", &self.mined),
+            (
+                "blocks_mined_stale",
+                "Blocks mined by this node's own threads that lost to another",
+                &self.mined_stale,
+            ),
             ("hashes", "Hashes tried by this node", &self.hashes),
         ];
         for (name, help, counter) in counters {
             lignum.register(name, help, counter.clone());
         }
+    }
+
+    /// Counts hashes that this node has tried up to now.
+    pub fn tried(&self, now_ms: u64, hashes: u64) {
+        self.hashes.inc_by(hashes);
+        self.hash_rate.add(now_ms, hashes);
+    }
+
+    /// Hashes a second of this node's own threads, over the latest half minute.
+    pub fn hash_rate(&self, now_ms: u64) -> u64 {
+        self.hash_rate.per_sec(now_ms)
     }
 
     /// Counts what a batch holds.
@@ -217,6 +243,46 @@ impl Metrics {
     }
 }
 
+/// Hash rates at the moment they are asked for.
+struct HashRates(Arc<dyn Fn() -> Miners + Send + Sync>);
+
+impl fmt::Debug for HashRates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HashRates").finish_non_exhaustive()
+    }
+}
+
+impl Collector for HashRates {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let miners = (self.0)();
+        let outside = miners.stratum.map_or(0, |stratum| stratum.hash_rate);
+        let rates = [
+            (
+                "hash_rate",
+                "Hashes a second of this node's own threads, over half a minute",
+                miners.hash_rate,
+            ),
+            (
+                "stratum_hash_rate",
+                "Hashes a second that miners' shares stand for, over ten minutes",
+                outside,
+            ),
+        ];
+        for (name, help, rate) in rates {
+            let gauge = ConstGauge::new(rate);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+/// Names the gauges of hash rates.
+pub fn register_hash_rates(registry: &mut Registry, miners: Arc<dyn Fn() -> Miners + Send + Sync>) {
+    let lignum = registry.sub_registry_with_prefix("lignum");
+    lignum.register_collector(Box::new(HashRates(miners)));
+}
+
 /// Names the counters of blocks that other miners bring.
 pub fn register_desk(registry: &mut Registry, desk: &Desk) {
     let lignum = registry.sub_registry_with_prefix("lignum");
@@ -249,11 +315,26 @@ pub fn register_streams(registry: &mut Registry, streams: &Gauge) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use chain::BlockId;
 
     use super::*;
+
+    #[test]
+    fn hash_rates_are_told_as_they_are_when_asked() {
+        let mut registry = Registry::default();
+        let miners = Miners {
+            hash_rate: 25_000_000,
+            stratum: Some(api::desk::StratumMiners {
+                hash_rate: 7,
+                ..Default::default()
+            }),
+        };
+        register_hash_rates(&mut registry, Arc::new(move || miners));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("\nlignum_hash_rate 25000000\n"), "{text}");
+        assert!(text.contains("\nlignum_stratum_hash_rate 7\n"), "{text}");
+    }
 
     #[test]
     fn reorgs_and_rivals_are_counted_by_depth() {

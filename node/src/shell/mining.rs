@@ -111,6 +111,11 @@ impl Mining {
             return Round::Over;
         }
         self.wait_for_another_head(&view);
+        let now = self.site.view();
+        let is_part = now.api.reader.canonical(id.height);
+        if is_part.is_ok_and(|hash| hash != Some(id.hash)) {
+            self.site.metrics.mined_stale.inc();
+        }
         Round::Mined(id)
     }
 
@@ -144,7 +149,9 @@ impl Mining {
             outcome
         });
         let tried = self.miner.hashes().saturating_sub(before);
-        self.site.metrics.hashes.inc_by(tried);
+        self.site
+            .metrics
+            .tried(self.site.clock.now().monotonic_ms, tried);
         match outcome {
             Outcome::Found(header) => Some(*header),
             Outcome::Stopped => None,

@@ -19,6 +19,7 @@ pub mod mining;
 pub mod operator;
 pub mod peers;
 pub mod publish;
+mod rate;
 pub mod rival;
 pub mod running;
 pub mod stratum;

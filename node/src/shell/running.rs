@@ -13,7 +13,13 @@ use std::{
     time::Duration,
 };
 
-use api::{desk::Desk, events::Events, fees::Fees, operator::Command, queries::Queries};
+use api::{
+    desk::{Desk, Miners},
+    events::Events,
+    fees::Fees,
+    operator::Command,
+    queries::Queries,
+};
 use chain::{
     ChainSpec, Store,
     params::{CORE_QUEUE, UNCHECKED_QUEUE},
@@ -352,7 +358,7 @@ fn start_core(
 }
 
 /// Starts the HTTP API; it ends when its `stop` is dropped.
-fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks) -> Server {
+fn start_api(runtime: &Runtime, mut doors: Doors, wiring: &Wiring, tasks: &mut Tasks) -> Server {
     let (stop, stopped) = oneshot::channel::<()>();
     let (submissions, waiting) = mpsc::channel(CORE_QUEUE);
     let mut registry = Registry::default();
@@ -361,6 +367,8 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
     let events = Events::new(wiring.readers.journal.clone());
     metrics::register_streams(&mut registry, events.streams());
     metrics::register_desk(&mut registry, &doors.desk);
+    doors.desk.miners = miners(&doors.outside, wiring);
+    metrics::register_hash_rates(&mut registry, Arc::clone(&doors.desk.miners));
     let (clock, heartbeat) = (wiring.clock, Arc::clone(&wiring.heartbeat));
     let is_healthy = move || {
         let age = clock
@@ -392,6 +400,19 @@ fn start_api(runtime: &Runtime, doors: Doors, wiring: &Wiring, tasks: &mut Tasks
     tasks.push(("queue of submissions", runtime.spawn(forward)));
     let task = runtime.spawn(serve);
     Server { task, stop }
+}
+
+/// Tells what is mined at this node.
+fn miners(outside: &Outside, wiring: &Wiring) -> Arc<dyn Fn() -> Miners + Send + Sync> {
+    let (foreman, has_port) = (Arc::clone(&outside.foreman), outside.has_port);
+    let (clock, metrics) = (wiring.clock, Arc::clone(&wiring.metrics));
+    Arc::new(move || {
+        let now_ms = clock.now().monotonic_ms;
+        Miners {
+            hash_rate: metrics.hash_rate(now_ms),
+            stratum: has_port.then(|| foreman.metrics().reading(now_ms)),
+        }
+    })
 }
 
 /// Opens the place where miners of other processes get templates and leave blocks.

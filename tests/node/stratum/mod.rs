@@ -96,6 +96,50 @@ fn miners_of_five_and_of_six_parameters_mine_real_blocks() {
     assert_eq!(metric(&node, "lignum_stratum_connections"), 2.0);
 }
 
+/// What `lignum status`, its JSON and `/metrics` tell of miners.
+#[test]
+fn a_status_tells_what_miners_do() {
+    let world = hard_world();
+    let node = pool(&world, "node").start();
+    let (mut miner, job) = easy(&node, DEV_1);
+    let target = share_target(job.difficulty);
+    let good = miner.search(&job, None, |hash| hash <= target);
+    assert_eq!(miner.submit(DEV_1, &good), 0);
+    assert_eq!(miner.submit(DEV_1, &good), 22);
+    let stratum = node.get("/v1/status")["stratum"].clone();
+    let shares = json!({"accepted": 1, "stale": 0, "duplicate": 1, "refused": 0});
+    assert_eq!(stratum["shares"], shares);
+    assert_eq!(stratum["connections"], 1);
+    assert_eq!(stratum["blocks"], 0);
+    let told = lignum(&["status", "--node", &node.url()]);
+    let told = String::from_utf8_lossy(&told.stdout);
+    assert!(
+        told.contains("\nmining   no\nstratum  1 connections   "),
+        "{told}"
+    );
+    assert!(
+        told.contains("shares: 1 accepted, 0 stale, 1 duplicate, 0 refused"),
+        "{told}"
+    );
+    // Of a single share nobody can tell how long it took.
+    assert_eq!(metric(&node, "lignum_stratum_hash_rate"), 0.0);
+    assert_eq!(metric(&node, "lignum_hash_rate"), 0.0);
+    assert_eq!(node.stop(), Some(0));
+
+    let alone = world
+        .node("alone")
+        .with(&["--mine", "--threads", "1"])
+        .start();
+    alone.wait_for("a hash rate", |node| metric(node, "lignum_hash_rate") > 0.0);
+    let status = alone.get("/v1/status");
+    assert_eq!(status["stratum"], Value::Null);
+    assert!(
+        status["miner"]["hash_rate"].as_u64().unwrap() > 0,
+        "{status}"
+    );
+    assert!(status["miner"]["block_secs"].is_u64(), "{status}");
+}
+
 /// Threat N2.
 #[test]
 fn no_two_workers_share_extranonces() {

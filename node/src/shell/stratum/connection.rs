@@ -132,7 +132,10 @@ impl Connection {
                     debug!(peer = %self.peer, %address, "a miner works for this address");
                     self.post = Some((address, self.foreman.join(address)));
                 }
-                Deed::Accepted(hashes) => self.foreman.metrics().accepted(hashes),
+                Deed::Accepted(hashes) => {
+                    let now_ms = self.foreman.now().ms;
+                    self.foreman.metrics().accepted(hashes, now_ms);
+                }
                 Deed::Refused(refusal) => {
                     debug!(peer = %self.peer, "refused a share: {}", refusal.text());
                     self.foreman.metrics().refused(&refusal);

@@ -1,11 +1,14 @@
 //! Counters of the Stratum server, beside those of the node.
 
+use api::desk::StratumMiners;
 use miner::stratum::Refusal;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+use crate::shell::rate::Rate;
 
 /// What became of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,6 +31,8 @@ pub struct StratumMetrics {
     pub blocks: Counter,
     /// Hashes that the accepted shares stand for, in the mean.
     pub hashes: Counter,
+    /// The same over the latest ten minutes: shares are few, and each is a stroke of luck.
+    rate: Rate<10_000>,
     shares: Family<Fate, Counter>,
 }
 
@@ -65,9 +70,24 @@ impl StratumMetrics {
         stratum.register("shares", "Shares by their result", self.shares.clone());
     }
 
+    /// What a status tells.
+    pub fn reading(&self, now_ms: u64) -> StratumMiners {
+        let count = |result| self.shares.get_or_create(&Fate { result }).get();
+        StratumMiners {
+            connections: u64::try_from(self.connections.get()).unwrap_or(0),
+            hash_rate: self.rate.per_sec(now_ms),
+            accepted: count("accepted"),
+            stale: count("stale"),
+            duplicate: count("duplicate"),
+            refused: count("invalid") + count("low_difficulty") + count("unauthorized"),
+            blocks: self.blocks.get(),
+        }
+    }
+
     /// Counts a share worth so many hashes.
-    pub fn accepted(&self, hashes: u64) {
+    pub fn accepted(&self, hashes: u64, now_ms: u64) {
         self.hashes.inc_by(hashes);
+        self.rate.add(now_ms, hashes);
         self.count("accepted");
     }
 
@@ -84,5 +104,33 @@ impl StratumMetrics {
 
     fn count(&self, result: &'static str) {
         self.shares.get_or_create(&Fate { result }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_tells_shares_by_their_fate_and_the_rate_they_stand_for() {
+        let metrics = StratumMetrics::default();
+        metrics.connections.inc();
+        metrics.accepted(1_000, 0);
+        metrics.accepted(1_000, 50_000);
+        metrics.accepted(1_000, 100_000);
+        metrics.refused(&Refusal::Duplicate);
+        metrics.refused(&Refusal::NotSubscribed);
+        metrics.refused(&Refusal::NotSubscribed);
+        metrics.blocks.inc();
+        let expected = StratumMiners {
+            connections: 1,
+            hash_rate: 20,
+            accepted: 3,
+            stale: 0,
+            duplicate: 1,
+            refused: 2,
+            blocks: 1,
+        };
+        assert_eq!(metrics.reading(100_000), expected);
     }
 }

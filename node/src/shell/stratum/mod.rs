@@ -41,6 +41,8 @@ pub struct Outside {
     pub foreman: Arc<Foreman>,
     /// Where miners' questions go.
     pub questions: mpsc::Sender<Question>,
+    /// Whether miners have a port to connect to.
+    pub has_port: bool,
 }
 
 /// Starts the making of jobs, the answers to the API, and the server where there is a port for it.
@@ -57,10 +59,15 @@ pub fn start(
     tasks.push(("answers to miners", runtime.spawn(answers)));
     let making = Arc::clone(&foreman).run();
     tasks.push(("maker of jobs", runtime.spawn(making)));
+    let has_port = listener.is_some();
     if let Some(listener) = listener {
         let foreman = Arc::clone(&foreman);
         let server = Server { listener, foreman };
         tasks.push(("Stratum server", runtime.spawn(server.run())));
     }
-    Ok(Outside { foreman, questions })
+    Ok(Outside {
+        foreman,
+        questions,
+        has_port,
+    })
 }
