@@ -126,10 +126,7 @@ fn a_status_tells_what_miners_do() {
     assert_eq!(metric(&node, "lignum_hash_rate"), 0.0);
     assert_eq!(node.stop(), Some(0));
 
-    let alone = world
-        .node("alone")
-        .with(&["--mine", "--threads", "1"])
-        .start();
+    let alone = world.node("alone").mining("alone").start();
     alone.wait_for("a hash rate", |node| metric(node, "lignum_hash_rate") > 0.0);
     let status = alone.get("/v1/status");
     assert_eq!(status["stratum"], Value::Null);
