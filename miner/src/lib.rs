@@ -168,19 +168,20 @@ impl Miner {
         let job = impossible();
         let measure = |number: u32| {
             let stop = AtomicBool::new(false);
-            let set = thread::scope(|scope| {
+            // Not always at the same place of a slice.
+            let delay = SLICE * 2 + SLICE * (number % 20) / 20;
+            thread::scope(|scope| {
                 let watch = scope.spawn(|| {
-                    // Not always at the same place of a slice.
-                    thread::sleep(SLICE * 2 + Duration::from_micros(u64::from(number % 20) * 100));
+                    thread::sleep(delay);
                     let now = Instant::now();
                     stop.store(true, Ordering::Relaxed);
                     now
                 });
                 self.run(&job, &stop);
                 let left = Instant::now();
-                watch.join().map(|set| left.saturating_duration_since(set))
-            });
-            set.expect("it only sleeps")
+                let stopped = watch.join().expect("it only sleeps");
+                left.saturating_duration_since(stopped)
+            })
         };
         (0..times).map(measure).collect()
     }

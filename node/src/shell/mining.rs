@@ -112,8 +112,9 @@ impl Mining {
         }
         self.wait_for_another_head(&view);
         let now = self.site.view();
-        let is_part = now.api.reader.canonical(id.height);
-        if is_part.is_ok_and(|hash| hash != Some(id.hash)) {
+        if let Ok(Some(there)) = now.api.reader.canonical(id.height)
+            && there != id.hash
+        {
             self.site.metrics.mined_stale.inc();
         }
         Round::Mined(id)
