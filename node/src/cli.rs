@@ -1,6 +1,6 @@
 //! The command line: which verbs there are. What they do is in `verbs`.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{failure::Failure, verbs};
 
@@ -43,6 +43,10 @@ enum Verb {
     Bench(verbs::bench::Args),
     /// Keys, balances and transfers
     Wallet(verbs::wallet::Args),
+    /// Print completions for a shell
+    Completions(verbs::completions::Args),
+    /// Print the man page, or write one for each verb
+    Man(verbs::man::Args),
 }
 
 /// Parses the command line and runs the verb.
@@ -62,5 +66,7 @@ pub fn run() -> Result<(), Failure> {
         Verb::Forks(args) => verbs::forks::run(&args),
         Verb::Bench(args) => verbs::bench::run(&args),
         Verb::Wallet(args) => verbs::wallet::run(&args),
+        Verb::Completions(args) => verbs::completions::run(&args, Cli::command()),
+        Verb::Man(args) => verbs::man::run(&args, Cli::command()),
     }
 }

@@ -1,12 +1,14 @@
 //! The verbs, each a file of its own.
 
 pub mod bench;
+pub mod completions;
 pub mod db;
 pub mod dev;
 pub mod devnet;
 pub mod forks;
 pub mod init;
 mod join;
+pub mod man;
 pub mod mine;
 pub mod node;
 pub mod peers;

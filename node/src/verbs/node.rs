@@ -141,6 +141,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Which log lines are written: error, warn, info, debug, or a filter such as p2p=debug
+    /// [default: info]
     #[arg(long, env = "LIGNUM_LOG_LEVEL")]
     pub log_level: Option<String>,
     /// What log lines look like [default: text]
