@@ -54,7 +54,8 @@ const PATIENCE: Patience = Patience {
 
 /// Every route, with the checks that all requests pass.
 pub(crate) fn router(state: ApiState, stopped: watch::Receiver<()>) -> Router {
-    let not_found = || async { Problem::not_found("there is no such path; see the README") };
+    let not_found =
+        || async { Problem::not_found("there is no such path; /docs has those there are") };
     let not_allowed = || async {
         let detail = "this path does not take that method";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)

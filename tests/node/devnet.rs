@@ -48,6 +48,12 @@ impl Devnet {
     fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
+
+    /// Ctrl-C; gives its exit code.
+    pub fn interrupt(&mut self) -> Option<i32> {
+        self.signal("INT");
+        exit_code(&mut self.child)
+    }
 }
 
 impl Drop for Devnet {
@@ -173,8 +179,7 @@ fn an_interrupt_stops_cleanly_and_the_chain_is_kept() {
     let hash = first(&directory);
     assert!(hash.is_some());
     let children = [pid(&directory, 1), pid(&directory, 2)];
-    devnet.signal("INT");
-    assert_eq!(exit_code(&mut devnet.child), Some(0));
+    assert_eq!(devnet.interrupt(), Some(0));
     assert!(children.iter().all(|pid| !is_alive(*pid)));
 
     let again = Devnet::start(&directory);
@@ -229,8 +234,7 @@ fn a_closed_pipe_and_an_early_interrupt_end_it_cleanly() {
     let mut devnet = Devnet::start(&directory);
     // Before any node is up.
     wait_for("the lock", || directory.join("LOCK").exists());
-    devnet.signal("INT");
-    assert_eq!(exit_code(&mut devnet.child), Some(0));
+    assert_eq!(devnet.interrupt(), Some(0));
 
     let mut child = pair(&directory).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

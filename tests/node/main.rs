@@ -20,6 +20,7 @@ mod mine;
 mod money;
 mod path;
 mod pool;
+mod readme;
 mod record;
 mod refusals;
 mod settings;
