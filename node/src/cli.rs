@@ -70,3 +70,6 @@ pub fn run() -> Result<(), Failure> {
         Verb::Man(args) => verbs::man::run(&args, Cli::command()),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

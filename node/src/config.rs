@@ -241,4 +241,31 @@ mod tests {
             .to_string();
         assert!(error.contains("prot"), "{error}");
     }
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn settings(flags: &[&str]) -> String {
+        let flags = ["lignum"].iter().chain(flags);
+        let flags = <Flags as clap::Parser>::try_parse_from(flags).unwrap();
+        format!("{:?}", Settings::resolve(&flags.args).unwrap())
+    }
+
+    #[test]
+    fn the_example_as_it_is_changes_nothing() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contrib/lignum.toml");
+        let with = settings(&["--config", path.to_str().unwrap()]);
+        assert_eq!(with, settings(&[]));
+    }
+
+    #[test]
+    fn the_example_has_every_key() {
+        let whole = crate::cli::tests::whole_example();
+        let file: FileConfig = toml::from_str(&whole).unwrap();
+        let text = format!("{file:?}");
+        assert!(!text.contains("None"), "a key is missing: {text}");
+    }
 }

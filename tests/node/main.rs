@@ -18,6 +18,7 @@ mod hostile;
 mod join;
 mod mine;
 mod money;
+mod operating;
 mod path;
 mod pool;
 mod readme;
