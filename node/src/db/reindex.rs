@@ -54,6 +54,11 @@ pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The name that the network had in the log that was set aside: its spec does not tell.
+pub fn network_name(directory: &Path) -> Option<String> {
+    Salvage::open(&old_chain_file(directory)).ok()?.network()
+}
+
 /// Fills a new store with the blocks of the one that was set aside.
 pub fn fill(
     node: Node<Evm>,
@@ -114,4 +119,30 @@ fn unreadable(file: &Path, trouble: &Trouble) -> Failure {
         other => other.at(file).to_string(),
     };
     Failure::new(Exit::Damaged, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        network::{DevnetMiners, Network},
+        store::opened::{How, Opened, Treatment},
+    };
+
+    #[test]
+    fn a_rebuilt_store_keeps_the_name_of_its_network() {
+        let directory = tempfile::tempdir().unwrap();
+        let each = miner::Config {
+            threads: 1,
+            throttle_percent: 100,
+            kernel: None,
+        };
+        let network = Network::open("regtest", DevnetMiners { nodes: 1, each }).unwrap();
+        drop(Opened::open(directory.path(), Some(network), How::default()).unwrap());
+        let rebuild = How {
+            store: Treatment::Rebuild,
+            ..How::default()
+        };
+        let rebuilt = Opened::open(directory.path(), None, rebuild).unwrap();
+        assert_eq!(rebuilt.network.name, "regtest");
+    }
 }

@@ -81,7 +81,11 @@ impl Opened {
         let (log, kind) = log_of(directory, how.engine)?;
         match how.store {
             Treatment::Rebuild if kind == Kind::Sled => return Err(no_rebuild(directory)),
-            Treatment::Rebuild => reindex::set_aside(directory, genesis)?,
+            Treatment::Rebuild => {
+                reindex::set_aside(directory, genesis)?;
+                let known = reindex::network_name(directory).filter(|_| !is_asked_for);
+                network.name = known.unwrap_or(network.name);
+            }
             Treatment::Use if old_chain_file(directory).exists() => {
                 return Err(interrupted(directory));
             }

@@ -21,6 +21,8 @@ pub struct Salvage {
     headers: Named<ReadTable>,
     bodies: Named<ReadTable>,
     pool: Named<ReadTable>,
+    /// What little else is worth keeping, if it can be had.
+    facts: Option<Named<ReadTable>>,
     /// Keeps the file open; the tables would outlive it otherwise.
     _file: Engine,
 }
@@ -50,9 +52,17 @@ impl Salvage {
                 headers,
                 bodies,
                 pool: open("pool")?,
+                facts: open("facts").ok(),
                 _file: file,
             })
         })
+    }
+
+    /// The name that the network had here, if it can be read.
+    pub fn network(&self) -> Option<String> {
+        let facts = self.facts.as_ref()?;
+        let name = guard(|| facts.get(b"network")).ok()??;
+        String::from_utf8(name).ok()
     }
 
     /// Number of headers.
