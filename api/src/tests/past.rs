@@ -130,7 +130,7 @@ impl Recorded {
         let (mut view, _) = view(&regtest());
         view.head = self.head();
         view.head_header = Arc::new(self.headers.last().unwrap().clone());
-        view.state = builder.finish();
+        view.state = builder.finish(&state::tree::InTurn);
         view.reader = Arc::new(store.snapshot().unwrap());
         view
     }
