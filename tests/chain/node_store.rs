@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chain::{
     Batch, BlockHash, CheckedBlock, CheckedTransaction, Input, MemoryStore, Node, Peer, Reader,
     Stage, Store, Verdict,
-    params::{ORPHAN_BYTES_MAX, SIDE_BYTES_PER_PEER},
+    params::{ORPHAN_BYTES_MAX, ORPHANS_MAX, ORPHANS_PER_PEER, SIDE_BYTES_PER_PEER},
 };
 use proptest::{
     collection::vec,
@@ -197,6 +197,25 @@ fn p1_orphans_are_bounded_by_bytes() {
         assert!(shell.node.orphans().bytes() <= ORPHAN_BYTES_MAX);
     }
     assert!(shell.node.orphans().len() < 20);
+    assert!(shell.node.orphans().root_of(&hash(&honest)).is_some());
+}
+
+/// P1: when there are too many orphans, those of the peer with the most in all go first, though
+/// another's only one is larger than any of them.
+#[test]
+fn p1_a_full_orphanage_takes_from_the_peer_with_the_most() {
+    let wallet = Wallet::new(1);
+    let mut builder = Builder::new(regtest(&[&wallet]));
+    let mut shell = Shell::new(&builder.spec);
+    let missing = hash(&builder.mine(builder.genesis));
+    let honest = builder.mine_with(missing, &[wallet.pay(0, wallet.address, 1)]);
+    shell.gossip(99, &honest);
+    for peer in 1..=(ORPHANS_MAX / ORPHANS_PER_PEER) as u64 {
+        for _ in 0..ORPHANS_PER_PEER {
+            shell.gossip(peer, &builder.mine(missing));
+        }
+    }
+    assert_eq!(shell.node.orphans().len(), ORPHANS_MAX);
     assert!(shell.node.orphans().root_of(&hash(&honest)).is_some());
 }
 

@@ -192,7 +192,12 @@ fn shape(line: &str) -> String {
         out.push_str(letter);
         rest = &rest[rest.find(end).unwrap_or(rest.len())..];
     }
-    for optional in ["[N N] ", " +N s", " a block in about N s", ", N below the head"] {
+    for optional in [
+        "[N N] ",
+        " +N s",
+        " a block in about N s",
+        ", N below the head",
+    ] {
         out = out.replace(optional, "");
     }
     let out = out

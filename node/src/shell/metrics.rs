@@ -259,12 +259,12 @@ impl Collector for HashRates {
         let rates = [
             (
                 "hash_rate",
-                "Hashes a second of this node's own threads, over half a minute.",
+                "Hashes a second of this node's own threads, over half a minute",
                 miners.hash_rate,
             ),
             (
                 "stratum_hash_rate",
-                "Hashes a second that miners' shares stand for, over ten minutes.",
+                "Hashes a second that miners' shares stand for, over ten minutes",
                 outside,
             ),
         ];
