@@ -175,11 +175,12 @@ impl Forest {
         if let Err(error) = self.tree.check(spec, parent, header) {
             return Insert::Invalid(error);
         }
-        if rules::is_early(spec, header.header().pow.time, now_unix_secs) {
-            return Insert::Early;
-        }
+        // Before its time is looked at: whatever is kept aside has cost its sender work.
         if origin == Origin::Unsolicited && header.rank().chain_work() < self.threshold() {
             return Insert::TooLow;
+        }
+        if rules::is_early(spec, header.header().pow.time, now_unix_secs) {
+            return Insert::Early;
         }
         self.revision += 1;
         let id = self.tree.join(parent, header, Stage::Header);

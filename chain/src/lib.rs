@@ -8,6 +8,7 @@ pub mod block;
 pub mod check;
 pub mod codec;
 pub mod difficulty;
+pub mod early;
 pub mod effect;
 pub mod execution;
 pub mod forest;

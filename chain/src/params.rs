@@ -68,6 +68,8 @@ pub const ORPHAN_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const ORPHAN_WORK_DIVISOR: u64 = 256;
 /// Blocks ahead of their time that are kept aside (Rule H5).
 pub const EARLY_MAX: usize = 64;
+/// Bytes of memory for early blocks in all, as for orphans.
+pub const EARLY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Headers and blocks of peers are kept if their chain work is at most this many head blocks
 /// below the head's.
 pub const UNSOLICITED_DEPTH: u64 = 144;

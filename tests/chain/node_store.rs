@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use chain::{
     Batch, BlockHash, CheckedBlock, CheckedTransaction, Input, MemoryStore, Node, Peer, Reader,
-    Stage, Store, Verdict,
-    params::{ORPHAN_BYTES_MAX, ORPHANS_MAX, ORPHANS_PER_PEER, SIDE_BYTES_PER_PEER},
+    Stage, Store, U256, Verdict,
+    params::{
+        EARLY_BYTES_MAX, ORPHAN_BYTES_MAX, ORPHANS_MAX, ORPHANS_PER_PEER, SIDE_BYTES_PER_PEER,
+    },
 };
 use proptest::{
     collection::vec,
@@ -15,7 +17,7 @@ use proptest::{
 use crate::{
     codec::config,
     support::{
-        builder::{Builder, Wallet, hash, regtest, transfer},
+        builder::{Builder, Plan, Wallet, hash, regtest, transfer},
         ledger::Ledger,
         shell::Shell,
     },
@@ -217,6 +219,49 @@ fn p1_a_full_orphanage_takes_from_the_peer_with_the_most() {
     }
     assert_eq!(shell.node.orphans().len(), ORPHANS_MAX);
     assert!(shell.node.orphans().root_of(&hash(&honest)).is_some());
+}
+
+/// H5, P1: blocks kept for their time are bounded by their bytes, those of the peer with the most go
+/// first, and one of too little work is not kept however early it is.
+#[test]
+fn h5_early_blocks_are_bounded_by_bytes() {
+    let wallet = Wallet::new(1);
+    let mut builder = Builder::new(regtest(&[&wallet]));
+    let mut shell = Shell::new(&builder.spec);
+    shell.now.unix_secs = u64::from(builder.spec.genesis_time);
+    let time = Some(builder.spec.genesis_time + 1_000_000_000);
+    let transactions = heavy(&wallet);
+    let mut early = |shell: &mut Shell, peer, transactions: &[CheckedTransaction]| {
+        let plan = Plan {
+            time,
+            transactions,
+            ..Plan::default()
+        };
+        let block = builder.plan(builder.genesis, &plan);
+        assert_eq!(shell.gossip(peer, &block), Verdict::Ignore);
+    };
+    early(&mut shell, 1, &[]);
+    for index in 0..30 {
+        early(&mut shell, 2 + index % 2, &transactions);
+        assert!(shell.node.early().bytes() <= EARLY_BYTES_MAX);
+    }
+    assert!((2..30).contains(&shell.node.early().len()));
+    let mut kept = shell.node.early().clone();
+    assert_eq!(kept.take()[0].from, Some(Peer(1)));
+    let chain_work = builder.header(&builder.genesis).extension.chain_work;
+    shell
+        .node
+        .set_min_chain_work(chain_work.saturating_mul(U256::from(1_000)));
+    let held = shell.node.early().len();
+    let transactions = &transactions[..1];
+    let plan = Plan {
+        time,
+        transactions,
+        ..Plan::default()
+    };
+    let cheap = builder.plan(builder.genesis, &plan);
+    shell.gossip(4, &cheap);
+    assert_eq!(shell.node.early().len(), held);
 }
 
 /// A store without a head, of another genesis, or with another state is refused with the reason.

@@ -2,17 +2,18 @@
 //!
 //! Nothing here executes. A block joins the tree, its body is kept, and waiting orphans follow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{Early, Node, Step};
+use super::{Node, Step};
 use crate::{
     check::{CheckedBlock, CheckedHeader},
+    early::Early,
     effect::{Effect, Event, Fault, Verdict},
     execution::Execution,
     forest::{Insert, Origin},
     hash::{BlockHash, TxHash},
     message::Peer,
-    params::{EARLY_MAX, UNANNOUNCED_MAX},
+    params::UNANNOUNCED_MAX,
     store::Stage,
     tree::EntryId,
 };
@@ -105,7 +106,11 @@ impl<E: Execution> Node<E> {
                 self.known_block(from, *id, block, step);
             }
             Insert::Orphan { .. } => self.keep_orphan(from, block, origin, step),
-            Insert::Early => self.keep_early(from, block, origin),
+            Insert::Early => self.early.insert(Early {
+                block,
+                from,
+                origin,
+            }),
             Insert::Invalid(_) => self.charge(from, Fault::InvalidBlock, step),
             Insert::Condemned | Insert::TooLow => {}
         }
@@ -252,40 +257,9 @@ impl<E: Execution> Node<E> {
         }
     }
 
-    /// Rule H5: kept aside until its time comes.
-    fn keep_early(&mut self, from: Option<Peer>, block: CheckedBlock, origin: Origin) {
-        let known = self
-            .early
-            .iter()
-            .any(|early| early.block.id() == block.id());
-        if known {
-            return;
-        }
-        self.early.push(Early {
-            block,
-            from,
-            origin,
-        });
-        if self.early.len() > EARLY_MAX {
-            let greediest = self.greediest_of_early();
-            let oldest = self.early.iter().position(|early| early.from == greediest);
-            self.early.remove(oldest.expect("it has one at least"));
-        }
-    }
-
-    /// Who has the most early blocks here: a flood pushes out only its own sender's.
-    fn greediest_of_early(&self) -> Option<Peer> {
-        let mut counts: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
-        for early in &self.early {
-            *counts.entry(early.from).or_default() += 1;
-        }
-        let greediest = counts.into_iter().max_by_key(|(_, count)| *count);
-        greediest.and_then(|(peer, _)| peer)
-    }
-
     /// Offers the early blocks again.
     pub(super) fn retry_early(&mut self, step: &mut Step<'_>) {
-        for early in std::mem::take(&mut self.early) {
+        for early in self.early.take() {
             let insert = self.insert(early.from, early.block, early.origin, step);
             if let Insert::Joined(id) = insert {
                 self.announce_later(id);

@@ -18,10 +18,10 @@ use alloy_primitives::U256;
 
 use crate::{
     block::Block,
-    check::CheckedBlock,
+    early::EarlyBlocks,
     effect::{Effect, Event, Input, Ticket, Time, Verdict},
     execution::Execution,
-    forest::{Forest, Origin},
+    forest::Forest,
     hash::{BlockHash, Root},
     message::{Peer, Status},
     orphans::Orphans,
@@ -50,7 +50,7 @@ pub struct Node<E: Execution> {
     sync: Sync,
     orphans: Orphans,
     /// Blocks whose time has not come (Rule H5).
-    early: Vec<Early>,
+    early: EarlyBlocks,
     ready: Ready,
     side: SideBodies,
     /// Blocks asked of our own store.
@@ -60,14 +60,6 @@ pub struct Node<E: Execution> {
     continue_asked: bool,
     reminders: Reminders,
     salt: u64,
-}
-
-/// A block whose time has not come.
-#[derive(Clone, Debug)]
-struct Early {
-    block: CheckedBlock,
-    from: Option<Peer>,
-    origin: Origin,
 }
 
 /// One step's surroundings and yield.
@@ -184,7 +176,7 @@ impl<E: Execution> Node<E> {
             pool: Pool::default(),
             sync: Sync::default(),
             orphans: Orphans::default(),
-            early: Vec::new(),
+            early: EarlyBlocks::default(),
             ready: Ready::default(),
             side: SideBodies::default(),
             loading: BTreeSet::new(),
@@ -371,6 +363,11 @@ impl<E: Execution> Node<E> {
     /// The orphans, to be read.
     pub fn orphans(&self) -> &Orphans {
         &self.orphans
+    }
+
+    /// The blocks whose time has not come, to be read.
+    pub fn early(&self) -> &EarlyBlocks {
+        &self.early
     }
 
     /// What is known of the peers and under way with them, to be read.

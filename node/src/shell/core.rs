@@ -220,6 +220,12 @@ impl<S: Store> Running<S> {
                 },
             }
         }
+        // But not for ever: peers that never stop asking only slow it down.
+        if group.steps >= STEPS_PER_COMMIT
+            && let Some(input) = self.own_inputs.pop_front()
+        {
+            self.step(input, &mut group)?;
+        }
         self.finish(group)?;
         Ok(!is_stopping)
     }

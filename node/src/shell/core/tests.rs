@@ -114,6 +114,18 @@ fn what_was_taken_is_seen_before_the_answer_says_so() {
     assert!(view.pool.get(&transaction.hash()).is_some());
 }
 
+#[test]
+fn messages_that_never_end_only_slow_execution_down() {
+    let mut driven = drive(8);
+    let tick = || Message::Input(Input::Tick);
+    driven.running.kept = std::iter::repeat_with(tick)
+        .take(STEPS_PER_COMMIT)
+        .collect();
+    driven.running.own_inputs.push_back(Input::Continue);
+    assert!(driven.running.turn().unwrap());
+    assert!(driven.running.own_inputs.is_empty());
+}
+
 fn came(peer: u64) -> Message {
     Message::Connected(Introduction {
         peer: Peer(peer),
