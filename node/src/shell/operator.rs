@@ -22,7 +22,7 @@ use miner::Miner;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
     task::{self, JoinHandle},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -52,6 +52,8 @@ pub struct Operator {
     pub delay: watch::Sender<Duration>,
     /// Where blocks are made.
     pub site: Site,
+    /// What readers over HTTP see.
+    pub seen: watch::Receiver<Arc<api::View>>,
     /// Set when the node stops.
     pub stop: Arc<AtomicBool>,
     /// Rests the node's own mining.
@@ -108,9 +110,12 @@ impl Operator {
             paused: Arc::clone(&self.paused),
         };
         let work = task::spawn_blocking(move || yard.carry_out(&order));
-        let node_stop = Arc::clone(&self.stop);
+        let (node_stop, mut seen) = (Arc::clone(&self.stop), self.seen.clone());
         async move {
             let outcome = oversee(work, &mut reply, &give_up, &node_stop).await;
+            if let Ok(Outcome::Made(made)) = &outcome {
+                until_seen(&mut seen, made.new_head).await;
+            }
             let _ = reply.send(outcome);
         }
     }
@@ -142,6 +147,17 @@ async fn oversee(
             }
         }
     }
+}
+
+/// Blocks are made on the view of templates, which is there an instant before that of readers over
+/// HTTP. They shall find what an order's answer tells; a head that was replaced meanwhile is not
+/// waited for long.
+async fn until_seen(seen: &mut watch::Receiver<Arc<api::View>>, head: BlockId) {
+    let has_it = |view: &Arc<api::View>| {
+        let at_height = view.reader.canonical(head.height);
+        at_height.is_ok_and(|hash| hash == Some(head.hash))
+    };
+    let _ = timeout(POLL, seen.wait_for(has_it)).await;
 }
 
 /// Where an order makes its blocks.

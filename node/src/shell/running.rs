@@ -203,6 +203,7 @@ impl Running {
                 network: network.commands(),
                 delay,
                 site: site.clone(),
+                seen: wiring.readers.api_views.clone(),
                 stop: Arc::clone(&stop_mining),
                 paused: Arc::clone(&paused),
             };
