@@ -158,11 +158,10 @@ impl Running {
         directory: &Path,
     ) -> Result<Self, Failure> {
         opened.node.set_min_chain_work(settings.min_chain_work);
-        let dev = opened.network.spec.dev;
+        let (dev, genesis) = (opened.network.spec.dev, opened.node.genesis_hash());
         let coinbase = Coinbase::of(settings, dev)?;
         let miner = settings.mine.then(|| own_miner(settings)).transpose()?;
         let (spec, text) = (Arc::clone(opened.node.spec()), opened.network.text.clone());
-        let genesis = opened.node.genesis_hash();
         let (name, head) = (opened.network.name.clone(), opened.node.head());
         let listener = listen::http(runtime, settings)?;
         let miners = listen::stratum(runtime, settings)?;
