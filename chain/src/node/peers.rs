@@ -127,11 +127,7 @@ impl<E: Execution> Node<E> {
         request: Request,
         step: &mut Step<'_>,
     ) {
-        let bytes = if self.sync.may_ask(from) {
-            weight(&request, &self.forest, &self.pool.snapshot())
-        } else {
-            0
-        };
+        let bytes = weight(&request, &self.forest, &self.pool.snapshot());
         let spending = self.sync.spend(from, bytes);
         if spending == Spending::Charged {
             self.charge(Some(from), Fault::TooManyRequests, step);

@@ -49,12 +49,6 @@ impl Budget {
         }
     }
 
-    /// Whether there is a request left. What is beyond them is declined whatever it asks for, so
-    /// nobody need weigh it.
-    pub(super) fn has_requests(&self) -> bool {
-        self.requests > 0
-    }
-
     /// Takes one request whose answer has so many bytes.
     pub(super) fn spend(&mut self, bytes: u64) -> Spending {
         if self.requests > 0 && self.bytes >= bytes {

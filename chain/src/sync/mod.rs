@@ -68,12 +68,6 @@ impl Sync {
         state.points >= Fault::LIMIT
     }
 
-    /// Whether a peer may ask anything at all now.
-    pub fn may_ask(&self, peer: Peer) -> bool {
-        let state = self.peers.get(&peer);
-        state.is_some_and(|state| state.budget.has_requests())
-    }
-
     /// Takes one request with an answer of so many bytes from a peer's budget.
     pub fn spend(&mut self, peer: Peer, bytes: u64) -> Spending {
         let state = self.peers.get_mut(&peer);
