@@ -3,12 +3,11 @@
 //! Like orphans each is charged to its sender: a flood pushes out the blocks of the peer with the
 //! most bytes first, the oldest before others. Called by `node`.
 
-use std::collections::BTreeMap;
-
 use crate::{
     check::CheckedBlock,
     forest::Origin,
     message::Peer,
+    orphans::greediest,
     params::{EARLY_BYTES_MAX, EARLY_MAX},
 };
 
@@ -38,7 +37,8 @@ impl EarlyBlocks {
         }
         self.blocks.push(early);
         while self.len() > EARLY_MAX || self.bytes() > EARLY_BYTES_MAX {
-            let greediest = self.greediest();
+            let held = self.blocks.iter().map(|early| (early.from, &early.block));
+            let greediest = greediest(held);
             let oldest = self.blocks.iter().position(|one| one.from == greediest);
             self.blocks.remove(oldest.expect("it has one at least"));
         }
@@ -62,14 +62,5 @@ impl EarlyBlocks {
     /// Bytes of memory of all blocks.
     pub fn bytes(&self) -> usize {
         self.blocks.iter().map(|early| early.block.memory()).sum()
-    }
-
-    fn greediest(&self) -> Option<Peer> {
-        let mut bytes: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
-        for early in &self.blocks {
-            *bytes.entry(early.from).or_default() += early.block.memory();
-        }
-        let greediest = bytes.into_iter().max_by_key(|(_, bytes)| *bytes);
-        greediest.and_then(|(peer, _)| peer)
     }
 }

@@ -55,7 +55,9 @@ impl Orphans {
             self.evict_oldest_of(from);
         }
         while self.by_hash.len() > ORPHANS_MAX || self.bytes > ORPHAN_BYTES_MAX {
-            self.evict_oldest_of(self.greediest());
+            let held = self.by_hash.values();
+            let greediest = greediest(held.map(|orphan| (orphan.from, &orphan.block)));
+            self.evict_oldest_of(greediest);
         }
     }
 
@@ -113,17 +115,6 @@ impl Orphans {
             .count()
     }
 
-    fn greediest(&self) -> Option<Peer> {
-        let mut bytes: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
-        for orphan in self.by_hash.values() {
-            *bytes.entry(orphan.from).or_default() += orphan.block.memory();
-        }
-        bytes
-            .into_iter()
-            .max_by_key(|(_, bytes)| *bytes)
-            .and_then(|(peer, _)| peer)
-    }
-
     fn evict_oldest_of(&mut self, peer: Option<Peer>) {
         let of_peer = self
             .by_hash
@@ -136,4 +127,16 @@ impl Orphans {
             self.remove(&hash);
         }
     }
+}
+
+/// The peer whose blocks take the most memory of all that are held.
+pub(crate) fn greediest<'a>(
+    held: impl Iterator<Item = (Option<Peer>, &'a CheckedBlock)>,
+) -> Option<Peer> {
+    let mut bytes: BTreeMap<Option<Peer>, usize> = BTreeMap::new();
+    for (from, block) in held {
+        *bytes.entry(from).or_default() += block.memory();
+    }
+    let greediest = bytes.into_iter().max_by_key(|(_, bytes)| *bytes);
+    greediest.and_then(|(peer, _)| peer)
 }

@@ -67,7 +67,8 @@ const HEARTBEAT_MS_MAX: u64 = 10_000;
 const ANSWERS_TIME_OUT: Duration = Duration::from_secs(1);
 
 /// A node's threads and tasks. None of them ends before the node is told to stop, but for the
-/// core when its store fails or its state outgrows its memory: a node with a part missing would look alive and not be.
+/// core when its store fails or its state outgrows its memory: a node with a part missing would look
+/// alive and not be.
 pub struct Running {
     core: JoinHandle<Result<(), Failure>>,
     mining: Option<JoinHandle<()>>,
