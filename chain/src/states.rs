@@ -41,6 +41,8 @@ impl<S> Version<S> {
 #[derive(Clone, Debug)]
 pub struct States<S> {
     versions: BTreeMap<EntryId, Version<S>>,
+    /// Blocks below the head whose versions are kept.
+    window: u64,
 }
 
 impl<S: Clone> States<S> {
@@ -48,7 +50,13 @@ impl<S: Clone> States<S> {
     pub fn new(lowest: EntryId, version: Version<S>) -> Self {
         Self {
             versions: BTreeMap::from([(lowest, version)]),
+            window: STATE_WINDOW,
         }
+    }
+
+    /// Sets how many blocks below the head versions are kept, from the next one on.
+    pub fn set_window(&mut self, window: u64) {
+        self.window = window;
     }
 
     /// A version in memory.
@@ -70,7 +78,7 @@ impl<S: Clone> States<S> {
     /// branch is executed upwards, each block on the one before it.
     pub fn prune(&mut self, forest: &Forest, latest: EntryId) {
         let head = forest.head();
-        let floor = forest.tree()[head].id().height.saturating_sub(STATE_WINDOW);
+        let floor = forest.tree()[head].id().height.saturating_sub(self.window);
         self.versions.retain(|id, _| {
             *id == head || *id == latest || forest.tree()[*id].id().height >= floor
         });

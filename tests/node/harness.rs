@@ -371,6 +371,19 @@ pub fn raw_http(address: &str, request: &[u8]) -> (u16, String) {
     (status, text)
 }
 
+/// A metric's value; 0 where it is not there.
+pub fn metric(node: &Node, name: &str) -> f64 {
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        node.http()
+    );
+    let (_, text) = raw_http(&node.http(), request.as_bytes());
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0.0, |value| value.trim().parse().unwrap())
+}
+
 /// A POST of `body` with a content type.
 pub fn post(address: &str, path: &str, content_type: &str, body: &str) -> (u16, Value) {
     let request = format!(

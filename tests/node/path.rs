@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{DEV_0, Node, World, lignum, stderr, stdout, wait_for};
+use crate::harness::{DEV_0, Node, World, lignum, metric, stderr, stdout, wait_for};
 
 /// An address that nobody uses otherwise.
 const PAYEE: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
@@ -59,6 +59,11 @@ fn a_transfer_is_mined_by_the_other_node_and_survives_kills() {
             found.is_some_and(|(_, found)| found["status"] == "mined")
         });
         assert_eq!(balance(node, PAYEE), SENT);
+    }
+    // Both had it in their pools, so neither recovered its sender again for the block.
+    for node in [&one, &two] {
+        assert_eq!(metric(node, "lignum_senders_known_total"), 1.0);
+        assert_eq!(metric(node, "lignum_senders_recovered_total"), 0.0);
     }
     let mined = one.get(&format!("/v1/transactions/{hash}"));
     let block_hash = mined["block"]["hash"].as_str().unwrap().to_owned();

@@ -4,7 +4,9 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use chain::hash::sha256;
@@ -111,6 +113,41 @@ fn a_chain_goes_through_a_file() {
     let regtest = world.path("regtest");
     let foreign = db(&regtest, &["import", place, "--network", "regtest"]);
     assert_fails(&foreign, 7, &["--network"]);
+}
+
+/// Threat S1: kill -9 at other moments of an import each time, until one comes to its end.
+#[test]
+fn an_import_goes_on_where_it_was_killed() {
+    let world = world();
+    let (directory, head) = mined(&world);
+    let (file, other) = (world.path("blocks"), world.path("other"));
+    let place = file.to_str().unwrap();
+    assert!(db(&directory, &["export", place]).status.success());
+    let spec = world.spec();
+    let mut killed = 0;
+    for round in 0..200_u64 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lignum"))
+            .args(["db", "--datadir"])
+            .arg(&other)
+            .args(["import", place, "--commit", "3", "--network"])
+            .arg(&spec)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(5 + round * 11));
+        // Without effect on one that has come to its end.
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        if let Some(code) = output.status.code() {
+            assert_eq!(code, 0, "{output:?}");
+            assert!(stdout(&output).contains(&head), "{output:?}");
+            break;
+        }
+        killed += 1;
+    }
+    assert!(killed > 0, "none was killed");
+    assert_whole(&other);
 }
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;

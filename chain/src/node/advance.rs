@@ -176,14 +176,16 @@ impl<E: Execution> Node<E> {
         redone: &[EntryId],
         step: &mut Step<'_>,
     ) -> Result<(), StoreError> {
+        // While a node with an empty pool catches up, nothing can have changed for it.
+        if undone.is_empty() && self.pool.is_empty() {
+            return Ok(());
+        }
         let mut touched = BTreeSet::new();
         for id in undone.iter().chain(redone) {
             let changes = self.states.changes_of(*id, &self.forest, step.db)?;
             touched.extend(changes.accounts.iter().map(|change| change.address));
         }
-        // Nobody asks for them while a node with an empty pool catches up.
-        let is_asked = !undone.is_empty() || !self.pool.is_empty();
-        let places = self.places(if is_asked { redone } else { &[] });
+        let places = self.places(redone);
         let mined = |hash: &TxHash| places.get(hash).copied();
         for address in touched {
             let address = address.into();

@@ -198,6 +198,12 @@ impl<E: Execution> Node<E> {
         self.pool.set_limits(limits);
     }
 
+    /// Sets how many blocks below the head the state is kept in memory, [`STATE_WINDOW`] unless it is
+    /// set. Less saves memory; a reorg below it takes its way through the store's change sets.
+    pub fn set_state_window(&mut self, window: u64) {
+        self.states.set_window(window);
+    }
+
     /// Sets the number that peers cannot know, drawn afresh at each start.
     pub fn set_salt(&mut self, salt: u64) {
         self.salt = salt;

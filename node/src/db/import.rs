@@ -1,17 +1,22 @@
 //! Blocks from a file or an older store, through the node's own step: nothing is taken on trust.
 //!
-//! Signatures and roots are checked on all cores, then each block is executed, as if a peer had
-//! sent it. Blocks that the store has already are passed over, so what was cut off goes on.
+//! Signatures and roots are checked ahead on all cores (`ahead`) while earlier blocks are executed
+//! and committed here, as if a peer had sent them. Blocks that the store has already are passed
+//! over, so what was cut off goes on. Which blocks are committed as one, and how far ahead the
+//! checks are, changes nothing in what the store holds in the end.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use chain::{
-    Batch, Block, BlockHash, CheckedBlock, CheckedTransaction, Effect, Event, Input, Node, Overlay,
-    Reader, Stage, Store, StoreError,
+    Batch, Block, BlockHash, CheckedTransaction, Effect, Event, Input, Node, Overlay, Reader,
+    Stage, Store, StoreError,
 };
-use rayon::prelude::*;
 use state::Evm;
 
+use super::ahead::{Ahead, Checked, Limits};
 use crate::{
     budget::Budget,
     failure::{Exit, Failure},
@@ -19,8 +24,30 @@ use crate::{
     store::{RedbSnapshot, RedbStore},
 };
 
-/// Blocks that are checked at a time and committed as one.
-pub const BLOCKS_PER_COMMIT: usize = 64;
+/// State versions that are kept below the head, in blocks: enough for what a file's order brings. What
+/// lies deeper is found through the store.
+const WINDOW: u64 = 2;
+
+/// How an import goes about its work.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How far ahead blocks are checked.
+    pub ahead: Limits,
+    /// Blocks that are committed as one, at most.
+    pub commit_blocks: usize,
+    /// Bytes of their bodies, about: a commit is due when there are as many.
+    pub commit_bytes: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            ahead: Limits::default(),
+            commit_blocks: 64,
+            commit_bytes: 2 * 1024 * 1024,
+        }
+    }
+}
 
 /// A store that blocks are put into.
 pub struct Importer {
@@ -29,6 +56,10 @@ pub struct Importer {
     snapshot: RedbSnapshot,
     clock: Clock,
     budget: Budget,
+    pace: Pace,
+    batch: Batch,
+    batch_bytes: usize,
+    times: Times,
 }
 
 /// What became of some blocks.
@@ -42,6 +73,19 @@ pub struct Taken {
     pub refused: u64,
 }
 
+/// Where the time of the thread that executes and commits went.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    /// Reading blocks.
+    pub reading: Duration,
+    /// Waiting for a block to be checked.
+    pub waiting: Duration,
+    /// Executing.
+    pub executing: Duration,
+    /// Each commit, until it was durable.
+    pub commits: Vec<Duration>,
+}
+
 /// What to do about a block that is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -51,17 +95,35 @@ pub enum Refused {
     IsPassedOver,
 }
 
+/// Blocks, parents before children.
+pub trait Source {
+    /// The next one; none at the end.
+    fn next(&mut self) -> Result<Option<Block>, Failure>;
+
+    /// Told now and then how many blocks were taken.
+    fn taken(&mut self, _taken: &Taken) {}
+}
+
 impl Importer {
     /// For an open store; the state may take so much memory.
-    pub fn new(node: Node<Evm>, store: RedbStore, budget: Budget) -> Result<Self, Failure> {
+    pub fn new(
+        mut node: Node<Evm>,
+        store: RedbStore,
+        budget: Budget,
+        pace: Pace,
+    ) -> Result<Self, Failure> {
+        node.set_state_window(WINDOW);
         let snapshot = store.snapshot().map_err(damaged)?;
-        let clock = Clock::start();
         Ok(Self {
             node,
             store,
             snapshot,
-            clock,
+            clock: Clock::start(),
             budget,
+            pace,
+            batch: Batch::default(),
+            batch_bytes: 0,
+            times: Times::default(),
         })
     }
 
@@ -75,6 +137,11 @@ impl Importer {
         &self.node
     }
 
+    /// Where the time went.
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
     /// Puts transactions into the pool's journal.
     pub fn keep(&mut self, transactions: Vec<CheckedTransaction>) -> Result<(), Failure> {
         let pooled = transactions.into_iter().map(|tx| (tx.hash(), Some(tx)));
@@ -85,78 +152,103 @@ impl Importer {
         self.store.commit(&batch).map_err(damaged)
     }
 
-    /// Whether the store has this block's body.
-    pub fn holds(&self, hash: &BlockHash) -> Result<bool, Failure> {
-        let stage = self.snapshot.stage(hash).map_err(damaged)?;
-        Ok(matches!(stage, Some(Stage::Body | Stage::Executed)))
-    }
-
-    /// Takes blocks, parents before children, and commits them as one.
+    /// Takes all blocks of a source.
     ///
     /// # Errors
-    /// Blocks that are not valid, as `refused` says; a failing store; a state beyond its budget. What
-    /// was taken before is kept.
-    pub fn take(&mut self, blocks: Vec<Block>, refused: Refused) -> Result<Taken, Failure> {
+    /// A block that is not valid, as `refused` says; a failing source or store; a state beyond its
+    /// budget. What was taken before is kept.
+    pub fn take(&mut self, source: &mut impl Source, refused: Refused) -> Result<Taken, Failure> {
+        let mut ahead = Ahead::new(self.node.spec().clone(), self.pace.ahead)?;
         let mut taken = Taken::default();
-        let mut new = Vec::new();
-        for block in blocks {
-            if self.holds(&block.header.hash())? {
-                taken.known += 1;
-            } else {
-                new.push(block);
+        let mut end = None;
+        loop {
+            while end.is_none() && ahead.has_room() {
+                end = self.push_next(source, &mut ahead, &mut taken);
             }
-        }
-        let spec = self.node.spec();
-        let check = |block: Block| {
-            let (height, hash) = (block.header.extension.height, block.header.hash());
-            check::block(block, spec).map_err(|error| not_valid(height, &hash, &error))
-        };
-        let checked: Vec<_> = new.into_par_iter().map(check).collect();
-        let mut batch = Batch::default();
-        let mut outcome = Ok(());
-        for block in checked {
-            match block.and_then(|block| self.enter(block, &mut batch)) {
+            let waited = Instant::now();
+            let Some(checked) = ahead.pop() else { break };
+            self.times.waiting += waited.elapsed();
+            match self.enter(checked) {
                 Ok(()) => taken.new += 1,
                 Err(failure) if failure.code() == Exit::Damaged as u8 => return Err(failure),
                 Err(_) if refused == Refused::IsPassedOver => taken.refused += 1,
                 Err(failure) => {
-                    outcome = Err(failure);
+                    end = Some(Err(failure));
                     break;
                 }
             }
+            if self.is_commit_due() {
+                self.commit()?;
+                source.taken(&taken);
+            }
         }
-        self.store.commit(&batch).map_err(damaged)?;
-        self.snapshot = self.store.snapshot().map_err(damaged)?;
-        outcome?;
-        self.budget.check(&self.node)?;
-        Ok(taken)
+        self.commit()?;
+        source.taken(&taken);
+        end.unwrap_or(Ok(())).map(|()| taken)
+    }
+
+    /// Reads a block and lets it be checked, unless it is here already; what the source ended with.
+    fn push_next(
+        &mut self,
+        source: &mut impl Source,
+        ahead: &mut Ahead,
+        taken: &mut Taken,
+    ) -> Option<Result<(), Failure>> {
+        let started = Instant::now();
+        let block = match source.next() {
+            Ok(Some(block)) => block,
+            Ok(None) => return Some(Ok(())),
+            Err(failure) => return Some(Err(failure)),
+        };
+        let hash = block.header.hash();
+        match self.holds(&hash) {
+            Ok(true) => taken.known += 1,
+            Ok(false) => ahead.push(hash, block),
+            Err(failure) => return Some(Err(failure)),
+        }
+        self.times.reading += started.elapsed();
+        None
+    }
+
+    /// Whether the store has this block's body.
+    fn holds(&self, hash: &BlockHash) -> Result<bool, Failure> {
+        let stage = self.snapshot.stage(hash).map_err(damaged)?;
+        Ok(matches!(stage, Some(Stage::Body | Stage::Executed)))
     }
 
     /// A checked block and its execution.
-    fn enter(&mut self, block: CheckedBlock, batch: &mut Batch) -> Result<(), Failure> {
-        let id = block.id();
-        self.run(Input::Block { from: None, block }, batch)?;
-        if self.node.forest().tree().find(&id.hash).is_some() {
+    fn enter(&mut self, checked: Checked) -> Result<(), Failure> {
+        let started = Instant::now();
+        let Checked {
+            height,
+            hash,
+            result,
+        } = checked;
+        let block = result.map_err(|error| not_valid(height, &hash, &error))?;
+        self.batch_bytes += block.body().encoded_len();
+        self.run(Input::Block { from: None, block })?;
+        self.times.executing += started.elapsed();
+        if self.node.forest().tree().find(&hash).is_some() {
             return Ok(());
         }
         let reason = "its parent is not there, or its time has not come";
-        Err(not_valid(id.height, &id.hash, &reason))
+        Err(not_valid(height, &hash, &reason))
     }
 
     /// One input and all that follows from it.
-    fn run(&mut self, input: Input, batch: &mut Batch) -> Result<(), Failure> {
+    fn run(&mut self, input: Input) -> Result<(), Failure> {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut effects = Vec::new();
-            let db = Overlay::new(&self.snapshot, batch);
+            let db = Overlay::new(&self.snapshot, &self.batch);
             let now = self.clock.now();
             let stepped = self.node.step(now, input, &db, &mut effects);
             stepped.map_err(damaged)?;
             for effect in effects {
                 match effect {
-                    Effect::Commit(more) => batch.append(more),
+                    Effect::Commit(more) => self.batch.append(more),
                     Effect::Continue => inputs.push_back(Input::Continue),
-                    Effect::Load(hash) => inputs.extend(self.load(&hash, batch)?),
+                    Effect::Load(hash) => inputs.extend(self.load(&hash)?),
                     Effect::Publish(Event::Invalid { block, reason }) => {
                         return Err(not_valid(block.height, &block.hash, &reason));
                     }
@@ -168,10 +260,28 @@ impl Importer {
         Ok(())
     }
 
-    fn load(&self, hash: &BlockHash, batch: &Batch) -> Result<Option<Input>, Failure> {
-        let db = Overlay::new(&self.snapshot, batch);
+    fn load(&self, hash: &BlockHash) -> Result<Option<Input>, Failure> {
+        let db = Overlay::new(&self.snapshot, &self.batch);
         let block = check::stored(hash, self.node.spec(), &db).map_err(damaged)?;
         Ok(block.map(|block| Input::Block { from: None, block }))
+    }
+
+    fn is_commit_due(&self) -> bool {
+        self.batch.headers.len() >= self.pace.commit_blocks
+            || self.batch_bytes >= self.pace.commit_bytes
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        self.store.commit(&batch).map_err(damaged)?;
+        self.snapshot = self.store.snapshot().map_err(damaged)?;
+        self.times.commits.push(started.elapsed());
+        self.budget.check(&self.node)
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Called by the verb `db` and by `node --reindex`.
 
+mod ahead;
 pub mod check;
 pub mod file;
 pub mod import;
 pub mod progress;
 pub mod reindex;
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,14 @@
 //! checked, executed, indexed. It is removed when all were read; until then a rebuild that was
 //! cut off goes on where it was. What cannot be read is asked of peers again.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::VecDeque, fs, path::Path, sync::Arc};
 
-use chain::{BlockHash, CheckedTransaction, Node};
+use chain::{Block, BlockHash, CheckedTransaction, Node};
 use state::Evm;
 use tracing::{info, warn};
 
 use super::{
-    import::{BLOCKS_PER_COMMIT, Importer, Refused},
+    import::{Importer, Pace, Refused, Source, Taken},
     progress::Progress,
 };
 use crate::{
@@ -23,6 +23,9 @@ use crate::{
         salvage::Salvage,
     },
 };
+
+/// Headers of the old log that are looked at together: as many bodies may be in memory.
+const BLOCKS_PER_PAGE: usize = 16;
 
 /// Sets the log aside, unless a rebuild that was cut off has done so. Its network must be this.
 pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
@@ -70,7 +73,7 @@ pub fn fill(
     if !old.exists() {
         return Ok(store);
     }
-    let mut importer = Importer::new(node, store, budget)?;
+    let mut importer = Importer::new(node, store, budget, Pace::default())?;
     let lost = read_all(&mut importer, &old)?;
     let head = importer.node().head();
     info!("rebuilt up to block {} {}", head.height, head.hash);
@@ -87,27 +90,63 @@ fn read_all(importer: &mut Importer, old: &Path) -> Result<u64, Failure> {
     let failed = |trouble: Trouble| unreadable(old, &trouble);
     let salvage = Salvage::open(old).map_err(failed)?;
     let total = salvage.count().map_err(failed)?;
-    let mut progress = Progress::new("reindex", total);
-    let (mut last, mut done, mut lost) = (None, 0, 0);
-    loop {
-        let page = salvage
-            .page(last.as_deref(), BLOCKS_PER_COMMIT)
-            .map_err(failed)?;
-        let taken = importer.take(page.blocks, Refused::IsPassedOver)?;
-        lost += page.lost + taken.refused;
-        done += page.seen;
-        progress.at(done);
-        last = page.last;
-        if last.is_none() {
-            break;
-        }
-    }
-    progress.end();
+    let mut pages = Pages {
+        salvage: &salvage,
+        path: old,
+        blocks: VecDeque::new(),
+        next: Next::Page(None),
+        done: 0,
+        lost: 0,
+        progress: Progress::new("reindex", total),
+    };
+    let taken = importer.take(&mut pages, Refused::IsPassedOver)?;
+    pages.progress.end();
+    let lost = pages.lost + taken.refused;
     let spec = Arc::clone(importer.node().spec());
     let check = |bytes: Vec<u8>| CheckedTransaction::check(&bytes, spec.chain_id).ok();
     let pooled = salvage.pooled().map_err(failed)?;
     importer.keep(pooled.into_iter().filter_map(check).collect())?;
     Ok(lost)
+}
+
+/// The blocks of a log, page by page.
+struct Pages<'a> {
+    salvage: &'a Salvage,
+    path: &'a Path,
+    blocks: VecDeque<Block>,
+    next: Next,
+    done: u64,
+    lost: u64,
+    progress: Progress,
+}
+
+/// What is read next.
+enum Next {
+    /// The page after a place, or the first one.
+    Page(Option<Vec<u8>>),
+    /// Nothing: all was read.
+    Nothing,
+}
+
+impl Source for Pages<'_> {
+    fn next(&mut self) -> Result<Option<Block>, Failure> {
+        while self.blocks.is_empty() {
+            let Next::Page(after) = &self.next else {
+                return Ok(None);
+            };
+            let page = self.salvage.page(after.as_deref(), BLOCKS_PER_PAGE);
+            let page = page.map_err(|trouble| unreadable(self.path, &trouble))?;
+            self.lost += page.lost;
+            self.done += page.seen;
+            self.blocks.extend(page.blocks);
+            self.next = page.last.map_or(Next::Nothing, |last| Next::Page(Some(last)));
+        }
+        Ok(self.blocks.pop_front())
+    }
+
+    fn taken(&mut self, _taken: &Taken) {
+        self.progress.at(self.done);
+    }
 }
 
 fn unreadable(file: &Path, trouble: &Trouble) -> Failure {

@@ -20,9 +20,11 @@ use tokio::sync::{
 use tracing::{debug, info, warn};
 
 use super::{
+    check::Senders,
     core::{Message, Outgoing},
     delay::Delayed,
     inputs,
+    metrics::Metrics,
     peers::Introduction,
     view::View,
 };
@@ -45,8 +47,10 @@ pub struct Bridge {
     pub events: Delayed,
     /// To the network.
     pub network: mpsc::Sender<Command>,
-    /// For answers to peers.
+    /// For answers to peers, and for what the pool knows.
     pub views: watch::Receiver<Arc<View>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The bridge and the requests that are under way.
@@ -203,7 +207,7 @@ impl Running {
         &self,
         bytes: usize,
         token: Option<GossipToken>,
-        check: impl FnOnce(&ChainSpec) -> Vec<Input> + Send + 'static,
+        check: impl FnOnce(&ChainSpec, &Senders) -> Vec<Input> + Send + 'static,
     ) {
         let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
         let kib = kib.clamp(CHECK_KIB_MIN, CHECKS_KIB_MAX);
@@ -211,8 +215,12 @@ impl Running {
             return;
         };
         let (spec, inbox) = (Arc::clone(&self.bridge.spec), self.bridge.inbox.clone());
+        let senders = Senders::of(
+            &self.bridge.views.borrow().api.pool,
+            &self.bridge.metrics.senders,
+        );
         rayon::spawn(move || {
-            let inputs = check(&spec);
+            let inputs = check(&spec, &senders);
             let checked = Message::Checked {
                 inputs,
                 token,
@@ -225,13 +233,17 @@ impl Running {
 
     async fn take_gossip(&self, peer: Peer, token: GossipToken, message: Gossip) {
         let bytes = inputs::gossip_bytes(&message);
-        let input = move |spec: &ChainSpec| vec![inputs::of_gossip(peer, message, spec)];
+        let input = move |spec: &ChainSpec, senders: &Senders| {
+            vec![inputs::of_gossip(peer, message, spec, senders)]
+        };
         self.check(bytes, Some(token), input).await;
     }
 
     async fn take_response(&self, peer: Peer, request: Request, response: Response) {
         let bytes = inputs::response_bytes(&response);
-        let inputs = move |spec: &ChainSpec| inputs::of_response(peer, request, response, spec);
+        let inputs = move |spec: &ChainSpec, senders: &Senders| {
+            inputs::of_response(peer, request, response, spec, senders)
+        };
         self.check(bytes, None, inputs).await;
     }
 

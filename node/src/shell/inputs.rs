@@ -8,12 +8,12 @@ use chain::{
 };
 use tracing::debug;
 
-use super::check;
+use super::check::{self, Senders};
 
 /// The input that a gossiped message is.
-pub fn of_gossip(from: Peer, message: Gossip, spec: &ChainSpec) -> Input {
+pub fn of_gossip(from: Peer, message: Gossip, spec: &ChainSpec, senders: &Senders) -> Input {
     match message {
-        Gossip::Block(block) => checked_block(from, block, spec),
+        Gossip::Block(block) => checked_block(from, block, spec, senders),
         Gossip::Transaction(bytes) => checked_transactions(from, &[bytes], spec),
     }
 }
@@ -24,6 +24,7 @@ pub fn of_response(
     request: Request,
     response: Response,
     spec: &ChainSpec,
+    senders: &Senders,
 ) -> Vec<Input> {
     match (&request, response) {
         (Request::Status(_), Response::Status(status)) => vec![Input::Status { from, status }],
@@ -32,7 +33,7 @@ pub fn of_response(
             Err(error) => refused(from, None, error.fault(), request),
         },
         (Request::Blocks(asked), Response::Blocks(blocks)) => {
-            let mut inputs = checked_blocks(from, asked, blocks, spec);
+            let mut inputs = checked_blocks(from, asked, blocks, spec, senders);
             inputs.push(Input::Answered { from, request });
             inputs
         }
@@ -73,9 +74,9 @@ fn refused(from: Peer, hash: Option<BlockHash>, fault: Fault, request: Request) 
     ]
 }
 
-fn checked_block(from: Peer, block: Block, spec: &ChainSpec) -> Input {
+fn checked_block(from: Peer, block: Block, spec: &ChainSpec, senders: &Senders) -> Input {
     let hash = block.header.hash();
-    match check::block(block, spec) {
+    match check::block(block, spec, senders) {
         Ok(block) => Input::Block {
             from: Some(from),
             block,
@@ -96,10 +97,11 @@ fn checked_blocks(
     asked: &[BlockHash],
     blocks: Vec<Block>,
     spec: &ChainSpec,
+    senders: &Senders,
 ) -> Vec<Input> {
     let check = |block: Block| {
         if asked.contains(&block.header.hash()) {
-            checked_block(from, block, spec)
+            checked_block(from, block, spec, senders)
         } else {
             Input::Refused {
                 from,

@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{rate::Rate, view::View};
+use super::{check::SenderCounts, rate::Rate, view::View};
 use crate::budget::Budget;
 
 /// Upper ends of the classes of reorgs by the number of blocks undone.
@@ -66,6 +66,8 @@ pub struct Metrics {
     pub mined_stale: Counter,
     hashes: Counter,
     hash_rate: Rate<500>,
+    /// How senders of transactions in blocks were found.
+    pub senders: SenderCounts,
 }
 
 impl Metrics {
@@ -172,6 +174,16 @@ impl Metrics {
                 &self.mined_stale,
             ),
             ("hashes", "Hashes tried by this node", &self.hashes),
+            (
+                "senders_known",
+                "Transactions in blocks whose sender the pool knew",
+                &self.senders.known,
+            ),
+            (
+                "senders_recovered",
+                "Transactions in blocks whose sender was recovered",
+                &self.senders.recovered,
+            ),
         ];
         for (name, help, counter) in counters {
             lignum.register(name, help, counter.clone());

@@ -24,7 +24,13 @@ use state::Evm;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
-use super::{clock::Clock, core::Message, metrics::Metrics, view::View};
+use super::{
+    check::{self, Senders},
+    clock::Clock,
+    core::Message,
+    metrics::Metrics,
+    view::View,
+};
 
 /// A template is made anew after this long, for its time and its transactions.
 const TEMPLATE_LIFE: Duration = Duration::from_secs(1);
@@ -244,7 +250,8 @@ impl Site {
             header,
             body: block.body,
         };
-        match CheckedBlock::check(found, &view.api.spec) {
+        let senders = Senders::of(&view.api.pool, &self.metrics.senders);
+        match check::block(found, &view.api.spec, &senders) {
             Ok(checked) => Some(checked),
             Err(error) => {
                 error!("the miner made a block that fails its own check: {error}");

@@ -130,6 +130,7 @@ impl Wiring {
             events,
             network: network.commands(),
             views: self.readers.views.clone(),
+            metrics: Arc::clone(&self.metrics),
         }
     }
 

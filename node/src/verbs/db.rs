@@ -1,9 +1,12 @@
 //! `lignum db`: the store of a data directory that no node is using.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chain::{Block, Reader, Store};
-use clap::Subcommand;
+use clap::{Subcommand, builder::RangedU64ValueParser};
 
 use super::data_directory;
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
     db::{
         check::Check,
         file::{Blocks, Writer},
-        import::{BLOCKS_PER_COMMIT, Importer, Refused, Taken, damaged},
+        import::{Importer, Pace, Refused, Source, Taken, Times, damaged},
         progress::Progress,
     },
     failure::{Exit, Failure},
@@ -58,11 +61,30 @@ enum Verb {
         file: PathBuf,
     },
     /// Take the blocks of such a file, checked like those of a peer; goes on where it was cut off
-    Import {
-        /// The file to read
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    Import(ImportArgs),
+}
+
+#[derive(clap::Args)]
+struct ImportArgs {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Also say where the time went
+    #[arg(long)]
+    times: bool,
+    /// Blocks that are committed as one, at most
+    #[arg(long, value_name = "BLOCKS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=256))]
+    commit: Option<usize>,
+}
+
+impl ImportArgs {
+    fn pace(&self) -> Pace {
+        let usual = Pace::default();
+        Pace {
+            commit_blocks: self.commit.unwrap_or(usual.commit_blocks),
+            ..usual
+        }
+    }
 }
 
 /// Runs one of them.
@@ -77,9 +99,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )),
         Verb::Check => check(&open(args, &directory)?),
         Verb::Export { file } => export(&open(args, &directory)?, file),
-        Verb::Import { file } => {
+        Verb::Import(arguments) => {
             let budget = Budget::of_mib(args.state_budget);
-            import(open(args, &directory)?, file, budget)
+            import(open(args, &directory)?, arguments, budget)
         }
     }
 }
@@ -163,42 +185,62 @@ fn block_at(reader: &impl Reader, height: u64) -> Result<Block, Failure> {
     })
 }
 
-fn import(opened: Opened, file: &Path, budget: Budget) -> Result<(), Failure> {
-    let mut blocks = Blocks::open(file, &opened.node.genesis_hash())?;
-    let mut importer = Importer::new(opened.node, opened.store, budget)?;
-    let mut progress = Progress::between("import", 0, blocks.count()?);
-    let mut sum = Taken::default();
-    loop {
-        let mut group = Vec::new();
-        let mut broken = None;
-        while group.len() < BLOCKS_PER_COMMIT {
-            match blocks.next() {
-                Ok(Some(block)) => group.push(block),
-                Ok(None) => break,
-                // What comes before a damaged record is taken.
-                Err(failure) => {
-                    broken = Some(failure);
-                    break;
-                }
-            }
-        }
-        let is_over = group.is_empty();
-        let taken = importer.take(group, Refused::Stops)?;
-        sum.new += taken.new;
-        sum.known += taken.known;
-        progress.at(sum.new + sum.known);
-        if let Some(failure) = broken {
-            return Err(failure);
-        }
-        if is_over {
-            break;
-        }
-    }
-    progress.end();
+fn import(opened: Opened, arguments: &ImportArgs, budget: Budget) -> Result<(), Failure> {
+    let mut blocks = Blocks::open(&arguments.file, &opened.node.genesis_hash())?;
+    let mut importer = Importer::new(opened.node, opened.store, budget, arguments.pace())?;
+    let mut source = Shown {
+        progress: Progress::between("import", 0, blocks.count()?),
+        blocks,
+    };
+    let taken = importer.take(&mut source, Refused::Stops)?;
+    source.progress.end();
     let head = importer.node().head();
     println!(
         "{} blocks imported, {} were there; the head is block {} {}",
-        sum.new, sum.known, head.height, head.hash
+        taken.new, taken.known, head.height, head.hash
     );
+    if arguments.times {
+        show_times(importer.times());
+    }
     Ok(())
+}
+
+/// A file that is read, and how far.
+struct Shown {
+    blocks: Blocks,
+    progress: Progress,
+}
+
+impl Source for Shown {
+    fn next(&mut self) -> Result<Option<Block>, Failure> {
+        self.blocks.next()
+    }
+
+    fn taken(&mut self, taken: &Taken) {
+        self.progress.at(taken.new + taken.known);
+    }
+}
+
+/// Where the time of the thread went that executes and commits.
+fn show_times(times: &Times) {
+    let committing: Duration = times.commits.iter().sum();
+    println!(
+        "reading {} ms, waiting for checks {} ms, executing {} ms, {} commits {} ms",
+        times.reading.as_millis(),
+        times.waiting.as_millis(),
+        times.executing.as_millis(),
+        times.commits.len(),
+        committing.as_millis()
+    );
+    for (quarter, commits) in (1..).zip(times.commits.chunks(times.commits.len().div_ceil(4).max(1))) {
+        let mut sorted = commits.to_vec();
+        sorted.sort_unstable();
+        let at = |percent: usize| sorted[(sorted.len() - 1) * percent / 100].as_micros();
+        println!(
+            "commits, quarter {quarter}: {} of them, median {} us, p99 {} us",
+            sorted.len(),
+            at(50),
+            at(99)
+        );
+    }
 }

@@ -33,19 +33,6 @@ fn block(node: &Node, id: &str) -> Value {
     node.get(&format!("/v1/blocks/{id}"))
 }
 
-/// A metric's value; 0 where it is not there.
-fn metric(node: &Node, name: &str) -> f64 {
-    let request = format!(
-        "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-        node.http()
-    );
-    let (_, text) = raw_http(&node.http(), request.as_bytes());
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0.0, |value| value.trim().parse().unwrap())
-}
-
 #[test]
 fn miners_of_five_and_of_six_parameters_mine_real_blocks() {
     let world = World::new();

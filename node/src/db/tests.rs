@@ -1,0 +1,322 @@
+//! Imports: the same store whatever the pace, a bad block named, the rest gone on with.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+
+use chain::{
+    Address, Block, BlockHash, ChainSpec, CheckedTransaction, Reader, Store, hash::sha256,
+};
+use wallet::{
+    Key,
+    sign::{Transfer, sign_transfer},
+};
+
+use super::{
+    ahead::{Ahead, Limits},
+    import::{Importer, Pace, Refused, Source, Taken},
+};
+use crate::{
+    failure::{Exit, Failure},
+    network::Network,
+    store::{
+        RedbStore,
+        opened::{How, Opened},
+    },
+};
+
+#[path = "../../../tests/support/maker.rs"]
+mod maker;
+
+use maker::{Maker, mined};
+
+/// Blocks of the best chain.
+const BLOCKS: usize = 100;
+/// Where a side branch leaves it, and where that ends: at this height it was the best for a while.
+const FORK: usize = 80;
+const SIDE: usize = 6;
+/// Transfers in each block.
+const EACH: usize = 5;
+
+fn key(number: u8) -> Key {
+    Key::from_secret(&sha256(&[number])).unwrap()
+}
+
+fn network() -> Network {
+    let text = ChainSpec::builtin("regtest").unwrap();
+    let mut spec: serde_json::Value = serde_json::from_str(text).unwrap();
+    for number in 0..4 {
+        let address = key(number).address().to_string();
+        spec["alloc"][address] = serde_json::json!({ "balance": "1000000000000000000000" });
+    }
+    Network::parse("regtest", &spec.to_string()).unwrap()
+}
+
+/// A chain with a side branch that is undone again, in the order in which it came.
+struct Chain {
+    network: Network,
+    maker: Maker,
+    blocks: Vec<Block>,
+    nonces: [u64; 4],
+}
+
+impl Chain {
+    fn new() -> Self {
+        let network = network();
+        let maker = Maker::new(Arc::new(network.spec.clone()));
+        let mut chain = Self {
+            network,
+            maker,
+            blocks: Vec::new(),
+            nonces: [0; 4],
+        };
+        chain.grow(FORK, 1);
+        let (at, nonces) = (chain.tip(), chain.nonces);
+        chain.grow(SIDE, 2);
+        let side = chain.blocks.split_off(FORK);
+        chain.nonces = nonces;
+        assert_eq!(chain.tip(), at);
+        chain.grow(BLOCKS - FORK, 3);
+        // The side branch comes first, so that the head leaves it again.
+        chain.blocks.splice(FORK..FORK, side);
+        chain
+    }
+
+    fn tip(&self) -> BlockHash {
+        let last = self.blocks.last();
+        last.map_or(self.maker.genesis, |block| block.header.hash())
+    }
+
+    fn grow(&mut self, count: usize, tag: u8) {
+        for _ in 0..count {
+            let transactions: Vec<_> = (0..EACH).map(|number| self.pay(number, tag)).collect();
+            let parent = self.tip();
+            let to = Address::repeat_byte(tag);
+            let block = self.maker.block(parent, &transactions, to);
+            self.blocks.push(block);
+        }
+    }
+
+    fn pay(&mut self, number: usize, tag: u8) -> CheckedTransaction {
+        let from = number % self.nonces.len();
+        let nonce = self.nonces[from];
+        self.nonces[from] += 1;
+        let transfer = Transfer {
+            chain_id: 1338,
+            nonce,
+            to: Address::repeat_byte(u8::try_from(nonce % 7).unwrap() + tag),
+            value: 1,
+            gas_limit: 21_000,
+            max_fee: 100_000_000_000,
+            tip: 1_000_000_000,
+            input: Vec::new(),
+        };
+        let bytes = sign_transfer(&key(u8::try_from(from).unwrap()), &transfer);
+        CheckedTransaction::check(&bytes, 1338).unwrap()
+    }
+
+    fn open(&self, directory: &Path) -> Opened {
+        Opened::open(directory, Some(self.network.clone()), How::default()).unwrap()
+    }
+}
+
+/// Blocks from memory, and perhaps a source that fails.
+struct Memory {
+    blocks: std::vec::IntoIter<Block>,
+    end: Option<&'static str>,
+}
+
+impl Memory {
+    fn of(blocks: &[Block]) -> Self {
+        Self {
+            blocks: blocks.to_vec().into_iter(),
+            end: None,
+        }
+    }
+}
+
+impl Source for Memory {
+    fn next(&mut self) -> Result<Option<Block>, Failure> {
+        match (self.blocks.next(), self.end) {
+            (None, Some(reason)) => Err(Failure::new(Exit::Other, reason)),
+            (block, _) => Ok(block),
+        }
+    }
+}
+
+fn pace(ahead: usize, bytes: usize, threads: usize, commit: usize) -> Pace {
+    Pace {
+        ahead: Limits {
+            blocks: ahead,
+            bytes,
+            threads,
+        },
+        commit_blocks: commit,
+        commit_bytes: bytes,
+    }
+}
+
+/// Takes blocks; what became of them, and the store.
+fn take(opened: Opened, source: &mut Memory, pace: Pace) -> (Result<Taken, String>, RedbStore) {
+    let mut importer = Importer::new(opened.node, opened.store, pace).unwrap();
+    let taken = importer.take(source, Refused::Stops);
+    (
+        taken.map_err(|failure| failure.to_string()),
+        importer.into_store(),
+    )
+}
+
+/// All that a reader can be told, as text.
+fn dump(store: &RedbStore) -> String {
+    let reader = store.snapshot().unwrap();
+    let mut headers = Vec::new();
+    let mut note = |header: Arc<chain::Header>, stage| headers.push((header.hash(), stage));
+    reader.for_each_header(&mut note).unwrap();
+    headers.sort_unstable();
+    let mut text = format!("{:?}\n", reader.head().unwrap());
+    let mut accounts = BTreeMap::new();
+    for (hash, stage) in headers {
+        let body = reader.body(&hash).unwrap();
+        let changes = reader.changes(&hash).unwrap();
+        let receipts = reader.receipts(&hash).unwrap();
+        writeln!(text, "{hash} {stage:?} {body:?} {changes:?} {receipts:?}").unwrap();
+        for bytes in body.iter().flat_map(|body| &body.0) {
+            let transaction = CheckedTransaction::check(bytes, 1338).unwrap();
+            let place = reader.transaction(&transaction.hash()).unwrap();
+            writeln!(text, "{} {place:?}", transaction.hash()).unwrap();
+            accounts.insert(transaction.sender(), ());
+            accounts.insert(transaction.to().unwrap(), ());
+        }
+    }
+    for height in 0..=BLOCKS as u64 + 1 {
+        writeln!(text, "{height} {:?}", reader.canonical(height).unwrap()).unwrap();
+    }
+    for account in accounts.keys() {
+        let history = reader.history(account, None, 10_000).unwrap();
+        writeln!(text, "{account} {history:?}").unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_store_is_the_same_whatever_the_pace() {
+    let chain = Chain::new();
+    let many = usize::MAX;
+    let mut dumps = Vec::new();
+    for pace in [
+        pace(1, 1, 1, 1),
+        pace(3, many, 2, 7),
+        pace(64, 3_000, 4, 256),
+        Pace::default(),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let mut source = Memory::of(&chain.blocks);
+        let (taken, store) = take(chain.open(place.path()), &mut source, pace);
+        let new = (BLOCKS + SIDE) as u64;
+        let want = Taken {
+            new,
+            ..Taken::default()
+        };
+        assert_eq!(taken, Ok(want));
+        drop(store);
+        // The state's root is compared with the header's when the directory is opened.
+        let again = chain.open(place.path());
+        assert_eq!(again.node.head().hash, chain.tip());
+        dumps.push(dump(&again.store));
+    }
+    assert!(dumps.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+/// A block whose execution is not what its header says, on the way of a good chain.
+fn with_wrong_state(block: &Block) -> Block {
+    let mut bad = block.clone();
+    bad.header.extension.state_root.0[0] ^= 1;
+    bad.header = mined(bad.header);
+    bad
+}
+
+/// One that fails the stateless check already.
+fn with_wrong_body(block: &Block) -> Block {
+    let mut bad = block.clone();
+    bad.body.0.pop();
+    bad
+}
+
+#[test]
+fn a_bad_block_is_named_and_what_was_before_it_is_kept() {
+    let chain = Chain::new();
+    let at = 41;
+    let good = &chain.blocks[at];
+    for bad in [with_wrong_state(good), with_wrong_body(good)] {
+        for pace in [pace(1, 1, 1, 1), Pace::default()] {
+            let place = tempfile::tempdir().unwrap();
+            let mut blocks = chain.blocks.clone();
+            blocks[at] = bad.clone();
+            let opened = chain.open(place.path());
+            let (taken, store) = take(opened, &mut Memory::of(&blocks), pace);
+            let (told, height) = (taken.unwrap_err(), at + 1);
+            let named = format!("block {height} {} is not valid", bad.header.hash());
+            assert!(told.starts_with(&named), "{told}");
+            drop(store);
+            let again = chain.open(place.path());
+            assert_eq!(again.node.head().height, at as u64);
+            // The good one in its place, and what follows.
+            let mut source = Memory::of(&chain.blocks);
+            let (taken, store) = take(again, &mut source, Pace::default());
+            let taken = taken.unwrap();
+            assert_eq!((taken.known, taken.refused), (at as u64, 0));
+            assert_eq!(dump(&store).lines().next(), dump_head(&chain).as_deref());
+        }
+    }
+}
+
+fn dump_head(chain: &Chain) -> Option<String> {
+    let header = &chain.blocks.last()?.header;
+    let head = chain::BlockId {
+        height: header.extension.height,
+        hash: header.hash(),
+    };
+    Some(format!("{:?}", Some(head)))
+}
+
+#[test]
+fn what_comes_before_the_end_of_a_broken_source_is_kept() {
+    let chain = Chain::new();
+    let place = tempfile::tempdir().unwrap();
+    let mut source = Memory::of(&chain.blocks[..10]);
+    source.end = Some("cut off");
+    let (taken, store) = take(chain.open(place.path()), &mut source, Pace::default());
+    assert_eq!(taken, Err("cut off".to_owned()));
+    let head = store.snapshot().unwrap().head().unwrap().unwrap();
+    assert_eq!(head.hash, chain.blocks[9].header.hash());
+}
+
+#[test]
+fn checks_ahead_are_bounded_and_come_back_in_their_order() {
+    let chain = Chain::new();
+    let spec = Arc::new(chain.network.spec.clone());
+    let bytes = 3 * chain.blocks[0].body.encoded_len() - 1;
+    // Three by their bytes, four by their number.
+    for (bytes, want) in [(bytes, 3), (usize::MAX, 4)] {
+        let limits = Limits {
+            blocks: 4,
+            bytes,
+            threads: 3,
+        };
+        let mut ahead = Ahead::new(Arc::clone(&spec), limits).unwrap();
+        let mut blocks = chain.blocks.iter().cloned();
+        while ahead.has_room() {
+            let block = blocks.next().unwrap();
+            ahead.push(block.header.hash(), block);
+        }
+        assert_eq!(chain.blocks.len() - blocks.len(), want);
+        let mut popped = Vec::new();
+        while let Some(checked) = ahead.pop() {
+            assert!(checked.result.is_ok());
+            popped.push(checked.hash);
+            if let Some(block) = blocks.next() {
+                ahead.push(block.header.hash(), block);
+            }
+        }
+        let hashes = chain.blocks.iter().map(|block| block.header.hash());
+        assert_eq!(popped, hashes.collect::<Vec<_>>());
+    }
+}
