@@ -99,7 +99,8 @@ impl CheckedTransaction {
             Some(_) => {}
         }
         let sender = recover(envelope.signature(), &signing_hash(&envelope)?)?;
-        let hash = TxHash::from(*envelope.tx_hash());
+        // The encoding is canonical, so this is the envelope's hash.
+        let hash = hash_of(bytes);
         Ok(Self(Arc::new(Inner {
             envelope,
             bytes: bytes.to_vec(),

@@ -14,10 +14,20 @@ use chain::{
 
 use crate::{evm::Code, version::State};
 
+/// Accounts that were touched last and are found without a search: a transaction asks several times
+/// for its sender, its recipient and the beneficiary.
+const LATEST: usize = 4;
+
 /// A block's changes over its parent's state.
 pub(crate) struct Overlay<'a> {
     base: &'a State,
-    accounts: BTreeMap<Address, Touched<Option<Account>>>,
+    /// By address: their places among the touched.
+    accounts: BTreeMap<Address, usize>,
+    touched: Vec<(Address, Touched<Option<Account>>)>,
+    /// Places of those that were asked for last; any place will do where there are fewer.
+    latest: [usize; LATEST],
+    /// Which of these is given up next.
+    oldest: usize,
     slots: BTreeMap<(Address, U256), Touched<U256>>,
     codes: BTreeMap<[u8; 32], Code>,
 }
@@ -33,6 +43,9 @@ impl<'a> Overlay<'a> {
         Self {
             base,
             accounts: BTreeMap::new(),
+            touched: Vec::new(),
+            latest: [0; LATEST],
+            oldest: 0,
             slots: BTreeMap::new(),
             codes: BTreeMap::new(),
         }
@@ -40,8 +53,29 @@ impl<'a> Overlay<'a> {
 
     /// An account now; `None` where it is absent.
     pub(crate) fn account(&mut self, address: Address) -> &mut Option<Account> {
-        let entry = self.accounts.entry(address);
-        &mut touch(entry, || self.base.account(&address)).new
+        let place = self.place(address);
+        &mut self.touched[place].1.new
+    }
+
+    /// Where an account is among the touched, after it was touched.
+    fn place(&mut self, address: Address) -> usize {
+        let is_there = |place: &usize| {
+            let touched = self.touched.get(*place);
+            touched.is_some_and(|(other, _)| *other == address)
+        };
+        if let Some(place) = self.latest.iter().copied().find(is_there) {
+            return place;
+        }
+        let touched = &mut self.touched;
+        let place = *self.accounts.entry(address).or_insert_with(|| {
+            let old = self.base.account(&address);
+            let new = old.clone();
+            touched.push((address, Touched { old, new }));
+            touched.len() - 1
+        });
+        self.latest[self.oldest] = place;
+        self.oldest = (self.oldest + 1) % LATEST;
+        place
     }
 
     /// A storage slot now; zero where it is absent.
@@ -83,11 +117,13 @@ impl<'a> Overlay<'a> {
 
     /// What differs from the parent's state, in canonical order.
     pub(crate) fn into_changes(self) -> ChangeSet {
-        let accounts = self.accounts.into_iter();
+        let mut accounts = self.touched;
+        accounts.sort_unstable_by_key(|(address, _)| *address);
         let slots = self.slots.into_iter();
         let codes = self.codes.into_iter();
         ChangeSet {
             accounts: accounts
+                .into_iter()
                 .filter(|(_, account)| account.old != account.new)
                 .map(|(address, account)| AccountChange {
                     address: address.0.0,

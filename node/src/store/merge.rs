@@ -102,21 +102,16 @@ impl Merge {
     }
 
     fn put_index(&self, tables: &mut WriteFlat<'_>) -> Result<(), Trouble> {
-        let mut places = BTreeMap::new();
-        let mut rows = Vec::new();
+        let (mut places, mut rows) = (Vec::new(), Vec::new());
         for block in &self.redone {
-            for (hash, index) in &block.places {
-                let place = TransactionPlace {
-                    block: block.id,
-                    index: *index,
-                };
-                places.insert(*hash, place);
-            }
+            let of_block = block.places.iter();
+            places.extend(of_block.map(|(hash, index)| (hash, block.id, *index)));
             let parties = block.parties.iter();
             rows.extend(parties.map(|(address, indices)| (address, block.id, indices)));
         }
-        for (hash, place) in &places {
-            tables.set_place(hash, place)?;
+        places.sort_unstable();
+        for (hash, block, index) in places {
+            tables.set_place(hash, &TransactionPlace { block, index })?;
         }
         rows.sort_unstable();
         for (address, id, indices) in rows {
