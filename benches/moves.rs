@@ -124,7 +124,10 @@ fn headers(count: usize) {
     let builder = Builder::new(ChainSpec::clone(&spec));
     let gaps = std::iter::repeat_n(1, count);
     let made = builder.headers(builder.genesis, gaps, 1);
-    let raw: Vec<_> = made.iter().map(|header| (**header.header()).clone()).collect();
+    let raw: Vec<_> = made
+        .iter()
+        .map(|header| (**header.header()).clone())
+        .collect();
     let check = |header: &chain::Header| CheckedHeader::check(header.clone(), &spec).unwrap();
     let (checked, checking) = timed(|| raw.iter().map(check).collect::<Vec<_>>());
     let mut world = World::new(&spec);
@@ -202,7 +205,9 @@ fn reorgs(base: usize, wallets: &[Wallet], transfers: &[CheckedTransaction]) {
     let mut unexecuted = Duration::ZERO;
     for branch in &mut branches {
         let full = transfers.chunks(PER_BLOCK);
-        let mut blocks: Vec<_> = full.map(|part| check(branch.grow(&mut maker, part))).collect();
+        let mut blocks: Vec<_> = full
+            .map(|part| check(branch.grow(&mut maker, part)))
+            .collect();
         // The second branch must have more work than the first.
         if branch.tag == 3 {
             blocks.push(check(branch.grow(&mut maker, &[])));

@@ -148,7 +148,9 @@ impl Payers {
             CheckedTransaction::check(&bytes, 1338).unwrap()
         };
         let signed: Vec<_> = orders.par_iter().map(sign).collect();
-        let block = self.maker.block(self.head, &signed, Address::repeat_byte(0xbe));
+        let block = self
+            .maker
+            .block(self.head, &signed, Address::repeat_byte(0xbe));
         self.head = block.header.hash();
         block
     }

@@ -121,7 +121,10 @@ fn show(name: &str, runs: &[Run], bares: &[(Duration, Duration)], transfers: usi
     );
     let last = runs.last().unwrap();
     for (name, cpu) in &last.threads {
-        println!("  thread {name}: {:.2} µs CPU each", seconds(*cpu) * 1e6 / count);
+        println!(
+            "  thread {name}: {:.2} µs CPU each",
+            seconds(*cpu) * 1e6 / count
+        );
     }
     for line in last.output.lines() {
         println!("  {line}");

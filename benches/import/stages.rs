@@ -80,14 +80,15 @@ pub fn measure(file: &ChainFile) -> Vec<(&'static str, f64)> {
     let (blocks, whole) = timed(|| blocks.into_iter().map(check).collect::<Vec<_>>());
     let signed = signatures(&blocks);
     let (_, bare) = timed(|| {
-        signed
-            .iter()
-            .for_each(|signed| {
-                black_box(recover(signed));
-            });
+        signed.iter().for_each(|signed| {
+            black_box(recover(signed));
+        });
     });
     note("bare recovery", bare);
-    note("the rest of the stateless check", whole.saturating_sub(bare));
+    note(
+        "the rest of the stateless check",
+        whole.saturating_sub(bare),
+    );
     let evm = Evm::new();
     let mut state = evm.genesis(spec);
     let none = |_: u64| -> Option<BlockHash> { None };
@@ -120,7 +121,11 @@ pub fn measure(file: &ChainFile) -> Vec<(&'static str, f64)> {
     let (_, ns) = timed(|| {
         let encode = |(block, (_, executed)): (&CheckedBlock, &(_, chain::Executed<_>))| {
             let changes = codec::encode(&executed.changes);
-            (block.body().encode(), changes, codec::encode(&executed.receipts))
+            (
+                block.body().encode(),
+                changes,
+                codec::encode(&executed.receipts),
+            )
         };
         blocks.iter().zip(&executed).map(encode).collect::<Vec<_>>()
     });

@@ -139,7 +139,9 @@ impl Source for Pages<'_> {
             self.lost += page.lost;
             self.done += page.seen;
             self.blocks.extend(page.blocks);
-            self.next = page.last.map_or(Next::Nothing, |last| Next::Page(Some(last)));
+            self.next = page
+                .last
+                .map_or(Next::Nothing, |last| Next::Page(Some(last)));
         }
         Ok(self.blocks.pop_front())
     }

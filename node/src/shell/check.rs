@@ -120,8 +120,9 @@ pub fn stored(
 #[cfg(test)]
 mod tests {
     use chain::{
-        Account, Address, Header, Time, merkle,
+        Account, Address, Header, Time,
         header::{Extension, PowHeader},
+        merkle,
         pool::{Pool, PoolContext, Source},
     };
     use wallet::{
@@ -132,7 +133,9 @@ mod tests {
     use super::*;
 
     fn regtest() -> ChainSpec {
-        ChainSpec::parse(ChainSpec::builtin("regtest").unwrap()).unwrap().spec
+        ChainSpec::parse(ChainSpec::builtin("regtest").unwrap())
+            .unwrap()
+            .spec
     }
 
     fn transfers(count: u64) -> Vec<Vec<u8>> {
@@ -147,7 +150,9 @@ mod tests {
             tip: 1,
             input: Vec::new(),
         };
-        (0..count).map(|nonce| sign_transfer(&key, &transfer(nonce))).collect()
+        (0..count)
+            .map(|nonce| sign_transfer(&key, &transfer(nonce)))
+            .collect()
     }
 
     /// A pool with these transactions.
@@ -206,7 +211,9 @@ mod tests {
         assert_eq!(checked, alone);
         let who = |block: &CheckedBlock| {
             let transactions = block.transactions().iter();
-            transactions.map(|it| (it.sender(), it.hash())).collect::<Vec<_>>()
+            transactions
+                .map(|it| (it.sender(), it.hash()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(who(&checked), who(&alone));
     }

@@ -232,7 +232,9 @@ fn show_times(times: &Times) {
         times.commits.len(),
         committing.as_millis()
     );
-    for (quarter, commits) in (1..).zip(times.commits.chunks(times.commits.len().div_ceil(4).max(1))) {
+    for (quarter, commits) in
+        (1..).zip(times.commits.chunks(times.commits.len().div_ceil(4).max(1)))
+    {
         let mut sorted = commits.to_vec();
         sorted.sort_unstable();
         let at = |percent: usize| sorted[(sorted.len() - 1) * percent / 100].as_micros();
