@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     dev_orders::order,
     harness::{
-        DEV_0, DEV_1, Node, NodeCommand, World, assert_fails, lignum, raw_http, stderr, wait_for,
+        DEV_0, DEV_1, Node, NodeCommand, World, assert_fails, lignum, metric, stderr, wait_for,
     },
 };
 
