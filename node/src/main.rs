@@ -19,10 +19,6 @@ mod verbs;
 
 use std::process::ExitCode;
 
-/// Blocks are checked on some threads and let go of on others, which the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
