@@ -6,8 +6,8 @@
 use std::{fs, hint::black_box, sync::Arc, time::Duration};
 
 use chain::{
-    Block, BlockHash, CheckedBlock, Execution, MatchedBlock, codec, history::parties, merkle,
-    receipt::receipts_root, template, transaction::hash_of,
+    Block, BlockHash, ChainSpec, CheckedBlock, Execution, MatchedBlock, codec, history::parties,
+    merkle, receipt::receipts_root, template, transaction::hash_of,
 };
 use secp256k1::{Message, ecdsa::RecoverableSignature, ecdsa::RecoveryId};
 use state::Evm;
@@ -59,86 +59,107 @@ pub fn recover((compact, parity, digest): &Signed) -> secp256k1::PublicKey {
         .unwrap()
 }
 
-/// Names of stages, and nanoseconds a transfer.
-pub fn measure(file: &ChainFile) -> Vec<(&'static str, f64)> {
-    let spec = &file.spec;
-    let records: Vec<_> = file.records().into_iter().take(BLOCKS).collect();
-    let mut table = Vec::new();
-    let mut note = |name, ns: u64| table.push((name, ns));
-    let decode = |bytes: &Vec<u8>| Block::decode(bytes).unwrap();
-    let (blocks, ns) = timed(|| records.iter().map(decode).collect::<Vec<_>>());
-    note("decode a block", ns);
-    let root = |block: &Block| merkle::root(&block.body.0);
-    let (_, ns) = timed(|| blocks.iter().map(root).collect::<Vec<_>>());
-    note("transactions root", ns);
-    let check = |block: Block| {
-        let matched = MatchedBlock::check(block, spec).unwrap();
-        let check = |bytes: &Vec<u8>| chain::CheckedTransaction::check(bytes, spec.chain_id);
-        let results = matched.transactions().iter().map(check).collect();
-        matched.assemble(results).unwrap()
-    };
-    let (blocks, whole) = timed(|| blocks.into_iter().map(check).collect::<Vec<_>>());
-    let signed = signatures(&blocks);
-    let (_, bare) = timed(|| {
-        signed.iter().for_each(|signed| {
-            black_box(recover(signed));
+type Done = chain::Executed<<Evm as Execution>::State>;
+
+/// Stages by their names, and what they took.
+#[derive(Default)]
+struct Table(Vec<(&'static str, u64)>);
+
+impl Table {
+    fn note(&mut self, name: &'static str, ns: u64) {
+        self.0.push((name, ns));
+    }
+
+    /// Does the same for each and notes what all took.
+    fn each<V, W>(&mut self, name: &'static str, of: &[V], work: impl Fn(&V) -> W) -> Vec<W> {
+        let (done, ns) = timed(|| of.iter().map(work).collect());
+        self.note(name, ns);
+        done
+    }
+
+    /// Bytes to blocks that passed the stateless check.
+    fn checks(&mut self, records: &[Vec<u8>], spec: &ChainSpec) -> Vec<CheckedBlock> {
+        let decode = |bytes: &Vec<u8>| Block::decode(bytes).unwrap();
+        let blocks = self.each("decode a block", records, decode);
+        self.each("transactions root", &blocks, |block| {
+            merkle::root(&block.body.0)
         });
-    });
-    note("bare recovery", bare);
-    note(
-        "the rest of the stateless check",
-        whole.saturating_sub(bare),
-    );
-    let evm = Evm::new();
-    let mut state = evm.genesis(spec);
-    let none = |_: u64| -> Option<BlockHash> { None };
-    let (executed, ns) = timed(|| {
-        let run = |block: &CheckedBlock| {
-            let env = template::env(spec, block.header().header(), &none);
-            let executed = evm.execute(&state, &env, block.transactions()).unwrap();
-            let before = std::mem::replace(&mut state, executed.state.clone());
-            (before, executed)
+        let check = |block: Block| {
+            let matched = MatchedBlock::check(block, spec).unwrap();
+            let check = |bytes: &Vec<u8>| chain::CheckedTransaction::check(bytes, spec.chain_id);
+            let results = matched.transactions().iter().map(check).collect();
+            matched.assemble(results).unwrap()
         };
-        blocks.iter().map(run).collect::<Vec<_>>()
-    });
-    let (_, tree) = timed(|| {
-        executed
-            .iter()
-            .for_each(|(before, executed)| drop(black_box(evm.apply(before, &executed.changes))))
-    });
-    note("execution without the tree", ns.saturating_sub(tree));
-    note("state tree", tree);
-    let (_, ns) = timed(|| {
-        let root = |(_, executed): &(_, chain::Executed<_>)| receipts_root(&executed.receipts);
-        executed.iter().map(root).collect::<Vec<_>>()
-    });
-    note("receipts root", ns);
-    let (_, ns) = timed(|| {
-        let of = |block: &CheckedBlock| Arc::new(parties(block.transactions()));
-        blocks.iter().map(of).collect::<Vec<_>>()
-    });
-    note("whose transactions", ns);
-    let (_, ns) = timed(|| {
-        let encode = |(block, (_, executed)): (&CheckedBlock, &(_, chain::Executed<_>))| {
-            let changes = codec::encode(&executed.changes);
+        let (blocks, whole) = timed(|| blocks.into_iter().map(check).collect::<Vec<_>>());
+        let signed = signatures(&blocks);
+        let (_, bare) = timed(|| {
+            signed.iter().for_each(|signed| {
+                black_box(recover(signed));
+            });
+        });
+        self.note("bare recovery", bare);
+        let rest = whole.saturating_sub(bare);
+        self.note("the rest of the stateless check", rest);
+        blocks
+    }
+
+    /// Blocks to their outcomes, each on the one before it.
+    fn execution(&mut self, blocks: &[CheckedBlock], spec: &ChainSpec) -> Vec<Done> {
+        let evm = Evm::new();
+        let mut state = evm.genesis(spec);
+        let none = |_: u64| -> Option<BlockHash> { None };
+        let (executed, ns) = timed(|| {
+            let run = |block: &CheckedBlock| {
+                let env = template::env(spec, block.header().header(), &none);
+                let executed = evm.execute(&state, &env, block.transactions()).unwrap();
+                let before = std::mem::replace(&mut state, executed.state.clone());
+                (before, executed)
+            };
+            blocks.iter().map(run).collect::<Vec<_>>()
+        });
+        let (_, tree) = timed(|| {
+            executed.iter().for_each(|(before, executed)| {
+                drop(black_box(evm.apply(before, &executed.changes)));
+            });
+        });
+        self.note("execution without the tree", ns.saturating_sub(tree));
+        self.note("state tree", tree);
+        executed.into_iter().map(|(_, executed)| executed).collect()
+    }
+
+    /// What is made of blocks and outcomes before they are written.
+    fn writing(&mut self, blocks: &[CheckedBlock], executed: &[Done]) {
+        self.each("receipts root", executed, |done| {
+            receipts_root(&done.receipts)
+        });
+        self.each("whose transactions", blocks, |block| {
+            Arc::new(parties(block.transactions()))
+        });
+        let both: Vec<_> = blocks.iter().zip(executed).collect();
+        self.each("encoding", &both, |(block, done)| {
+            let changes = codec::encode(&done.changes);
             (
                 block.body().encode(),
                 changes,
-                codec::encode(&executed.receipts),
+                codec::encode(&done.receipts),
             )
-        };
-        blocks.iter().zip(&executed).map(encode).collect::<Vec<_>>()
-    });
-    note("encoding", ns);
-    let (_, ns) = timed(|| {
-        let hashes = |block: &CheckedBlock| {
+        });
+        self.each("hashes of the transactions", blocks, |block| {
             let hashes = block.body().0.iter().map(|bytes| hash_of(bytes));
             hashes.collect::<Vec<_>>()
-        };
-        blocks.iter().map(hashes).collect::<Vec<_>>()
-    });
-    note("hashes of the transactions", ns);
-    let count = signed.len() as f64;
+        });
+    }
+}
+
+/// Names of stages, and nanoseconds a transfer.
+pub fn measure(file: &ChainFile) -> Vec<(&'static str, f64)> {
+    let records: Vec<_> = file.records().into_iter().take(BLOCKS).collect();
+    let mut table = Table::default();
+    let blocks = table.checks(&records, &file.spec);
+    let executed = table.execution(&blocks, &file.spec);
+    table.writing(&blocks, &executed);
+    let count = blocks.iter().map(|block| block.transactions().len());
+    let count = count.sum::<usize>() as f64;
     let each = |(name, ns): (&'static str, u64)| (name, ns as f64 / count);
-    table.into_iter().map(each).collect()
+    table.0.into_iter().map(each).collect()
 }

@@ -1,6 +1,11 @@
 //! Imports: the same store whatever the pace, a bad block named, the rest gone on with.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    path::Path,
+    sync::Arc,
+};
 
 use chain::{
     Address, Block, BlockHash, ChainSpec, CheckedTransaction, Reader, Store, hash::sha256,
@@ -15,6 +20,7 @@ use super::{
     import::{Importer, Pace, Refused, Source, Taken},
 };
 use crate::{
+    budget::Budget,
     failure::{Exit, Failure},
     network::Network,
     store::{
@@ -120,14 +126,14 @@ impl Chain {
 
 /// Blocks from memory, and perhaps a source that fails.
 struct Memory {
-    blocks: std::vec::IntoIter<Block>,
+    blocks: VecDeque<Block>,
     end: Option<&'static str>,
 }
 
 impl Memory {
     fn of(blocks: &[Block]) -> Self {
         Self {
-            blocks: blocks.to_vec().into_iter(),
+            blocks: blocks.iter().cloned().collect(),
             end: None,
         }
     }
@@ -135,7 +141,7 @@ impl Memory {
 
 impl Source for Memory {
     fn next(&mut self) -> Result<Option<Block>, Failure> {
-        match (self.blocks.next(), self.end) {
+        match (self.blocks.pop_front(), self.end) {
             (None, Some(reason)) => Err(Failure::new(Exit::Other, reason)),
             (block, _) => Ok(block),
         }
@@ -156,7 +162,8 @@ fn pace(ahead: usize, bytes: usize, threads: usize, commit: usize) -> Pace {
 
 /// Takes blocks; what became of them, and the store.
 fn take(opened: Opened, source: &mut Memory, pace: Pace) -> (Result<Taken, String>, RedbStore) {
-    let mut importer = Importer::new(opened.node, opened.store, pace).unwrap();
+    let budget = Budget::default();
+    let mut importer = Importer::new(opened.node, opened.store, budget, pace).unwrap();
     let taken = importer.take(source, Refused::Stops);
     (
         taken.map_err(|failure| failure.to_string()),
