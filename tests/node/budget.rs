@@ -5,7 +5,7 @@ use std::{cell::RefCell, fs};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Node, World, assert_fails, lignum, raw_http, stderr, stdout, wait_for};
+use crate::harness::{Node, World, assert_fails, lignum, raw_http, stderr, wait_for};
 
 /// A network with easy blocks and so many accounts from its beginning.
 fn world(accounts: u32) -> World {
@@ -86,24 +86,4 @@ fn a_state_that_outgrows_its_budget_ends_the_node_in_order() {
     assert_eq!(block["hash"], shown["hash"]);
     node.wait_for("further blocks", |node| node.height() > height + 100);
     assert_eq!(node.stop(), Some(0));
-    imports_within_the_budget(&world);
-}
-
-/// An import ends at its budget too, keeps what it has taken, and goes on with a larger one.
-fn imports_within_the_budget(world: &World) {
-    let (from, to) = (world.path("node"), world.path("other"));
-    let (file, spec) = (world.path("blocks"), world.spec());
-    let [from, to, file, spec] = [&from, &to, &file, &spec].map(|path| path.to_str().unwrap());
-    let exported = lignum(&["db", "--datadir", from, "export", file]);
-    assert_eq!(exported.status.code(), Some(0), "{exported:?}");
-    let import = ["db", "--datadir", to, "--network", spec, "import", file];
-    let tight = lignum(&[&import[..], &["--state-budget", "1"]].concat());
-    assert_fails(&tight, 1, &["more than its budget of 1.0 MiB"]);
-    let rest = lignum(&import);
-    assert_eq!(rest.status.code(), Some(0), "{rest:?}");
-    let said = stdout(&rest);
-    assert!(
-        !said.contains(" 0 were there") && !said.starts_with("0 blocks"),
-        "{said}"
-    );
 }

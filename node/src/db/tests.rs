@@ -46,12 +46,16 @@ fn key(number: u8) -> Key {
     Key::from_secret(&sha256(&[number])).unwrap()
 }
 
-fn network() -> Network {
+/// With so many accounts that nobody uses.
+fn network(idle: u32) -> Network {
     let text = ChainSpec::builtin("regtest").unwrap();
     let mut spec: serde_json::Value = serde_json::from_str(text).unwrap();
     for number in 0..4 {
         let address = key(number).address().to_string();
         spec["alloc"][address] = serde_json::json!({ "balance": "1000000000000000000000" });
+    }
+    for number in 1..=idle {
+        spec["alloc"][format!("0x{number:040x}")] = serde_json::json!({ "balance": "1" });
     }
     Network::parse("regtest", &spec.to_string()).unwrap()
 }
@@ -65,15 +69,18 @@ struct Chain {
 }
 
 impl Chain {
-    fn new() -> Self {
-        let network = network();
+    fn on(network: Network) -> Self {
         let maker = Maker::new(Arc::new(network.spec.clone()));
-        let mut chain = Self {
+        Self {
             network,
             maker,
             blocks: Vec::new(),
             nonces: [0; 4],
-        };
+        }
+    }
+
+    fn new() -> Self {
+        let mut chain = Self::on(network(0));
         chain.grow(FORK, 1);
         let (at, nonces) = (chain.tip(), chain.nonces);
         chain.grow(SIDE, 2);
@@ -93,22 +100,42 @@ impl Chain {
 
     fn grow(&mut self, count: usize, tag: u8) {
         for _ in 0..count {
-            let transactions: Vec<_> = (0..EACH).map(|number| self.pay(number, tag)).collect();
-            let parent = self.tip();
-            let to = Address::repeat_byte(tag);
-            let block = self.maker.block(parent, &transactions, to);
-            self.blocks.push(block);
+            let pay = |number| {
+                let from: usize = number % self.nonces.len();
+                let nonce = self.nonces[from];
+                let to = Address::repeat_byte(u8::try_from(nonce % 7).unwrap() + tag);
+                self.pay(from, to)
+            };
+            let transactions = (0..EACH).map(pay).collect::<Vec<_>>();
+            self.put(&transactions, tag);
         }
     }
 
-    fn pay(&mut self, number: usize, tag: u8) -> CheckedTransaction {
-        let from = number % self.nonces.len();
+    /// A block whose transfers make as many new accounts.
+    fn grow_fresh(&mut self, tag: u8) {
+        let pay = |number: u8| {
+            let mut to = [0xaa; 20];
+            to[..2].copy_from_slice(&[tag, number]);
+            self.pay(usize::from(number) % self.nonces.len(), to.into())
+        };
+        let transactions = (0..20).map(pay).collect::<Vec<_>>();
+        self.put(&transactions, 1);
+    }
+
+    fn put(&mut self, transactions: &[CheckedTransaction], tag: u8) {
+        let parent = self.tip();
+        let to = Address::repeat_byte(tag);
+        let block = self.maker.block(parent, transactions, to);
+        self.blocks.push(block);
+    }
+
+    fn pay(&mut self, from: usize, to: Address) -> CheckedTransaction {
         let nonce = self.nonces[from];
         self.nonces[from] += 1;
         let transfer = Transfer {
             chain_id: 1338,
             nonce,
-            to: Address::repeat_byte(u8::try_from(nonce % 7).unwrap() + tag),
+            to,
             value: 1,
             gas_limit: 21_000,
             max_fee: 100_000_000_000,
@@ -162,7 +189,15 @@ fn pace(ahead: usize, bytes: usize, threads: usize, commit: usize) -> Pace {
 
 /// Takes blocks; what became of them, and the store.
 fn take(opened: Opened, source: &mut Memory, pace: Pace) -> (Result<Taken, String>, RedbStore) {
-    let budget = Budget::default();
+    take_within(Budget::default(), opened, source, pace)
+}
+
+fn take_within(
+    budget: Budget,
+    opened: Opened,
+    source: &mut Memory,
+    pace: Pace,
+) -> (Result<Taken, String>, RedbStore) {
     let mut importer = Importer::new(opened.node, opened.store, budget, pace).unwrap();
     let taken = importer.take(source, Refused::Stops);
     (
@@ -294,6 +329,37 @@ fn what_comes_before_the_end_of_a_broken_source_is_kept() {
     assert_eq!(taken, Err("cut off".to_owned()));
     let head = store.snapshot().unwrap().head().unwrap().unwrap();
     assert_eq!(head.hash, chain.blocks[9].header.hash());
+}
+
+/// Threat X2: an import ends at its budget after a commit, and goes on with a larger one.
+#[test]
+fn a_state_beyond_its_budget_ends_an_import_between_commits() {
+    const EACH_COMMIT: usize = 4;
+    let mut chain = Chain::on(network(3_000));
+    for number in 0..BLOCKS {
+        // Each pays others, who are new.
+        chain.grow_fresh(u8::try_from(number).unwrap());
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut source = Memory::of(&chain.blocks);
+    let tight = Budget::of_mib(1);
+    let pace = pace(64, usize::MAX, 2, EACH_COMMIT);
+    let (taken, store) = take_within(tight, chain.open(place.path()), &mut source, pace);
+    let told = taken.unwrap_err();
+    assert!(told.contains("more than its budget of 1.0 MiB"), "{told}");
+    let head = store.snapshot().unwrap().head().unwrap().unwrap();
+    let height = usize::try_from(head.height).unwrap();
+    assert!(height > 0 && height < BLOCKS && height.is_multiple_of(EACH_COMMIT));
+    assert_eq!(head.hash, chain.blocks[height - 1].header.hash());
+    drop(store);
+    let mut source = Memory::of(&chain.blocks);
+    let (taken, _) = take(chain.open(place.path()), &mut source, pace);
+    let want = Taken {
+        new: (BLOCKS - height) as u64,
+        known: height as u64,
+        refused: 0,
+    };
+    assert_eq!(taken, Ok(want));
 }
 
 #[test]
