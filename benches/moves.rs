@@ -17,7 +17,7 @@ mod maker;
 mod support;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,11 +25,14 @@ use std::{
 
 use chain::{
     Address, Block, BlockHash, ChainSpec, CheckedBlock, CheckedHeader, CheckedTransaction, Effect,
-    Event, Input, MemoryStore, Node, Peer, Store, Time, params::HEADERS_MAX,
+    Event, Execution, Input, MemoryStore, Node, Peer, Store, Time, params::HEADERS_MAX,
 };
 use maker::Maker;
 use state::Evm;
-use support::builder::{Builder, Wallet, regtest};
+use support::{
+    builder::{Builder, Wallet, regtest},
+    ledger::Ledger,
+};
 
 /// Blocks of a branch.
 const DEPTH: usize = 100;
@@ -57,19 +60,21 @@ fn timed<V>(work: impl FnOnce() -> V) -> (V, Duration) {
 }
 
 /// A node on a store in memory.
-struct World {
-    node: Node<Evm>,
+struct World<E: Execution> {
+    node: Node<E>,
     store: MemoryStore,
     now: Time,
     inputs: VecDeque<Input>,
+    /// What may have to be loaded again: reading and checking it is not what is measured.
+    blocks: BTreeMap<BlockHash, CheckedBlock>,
 }
 
-impl World {
-    fn new(spec: &Arc<ChainSpec>) -> Self {
+impl<E: Execution> World<E> {
+    fn new(spec: &Arc<ChainSpec>, execution: E) -> Self {
         let mut store = MemoryStore::default();
-        store.commit(&Node::genesis(spec, &Evm::new()).1).unwrap();
+        store.commit(&Node::genesis(spec, &execution).1).unwrap();
         let db = store.snapshot().unwrap();
-        let node = Node::open(Arc::clone(spec), Evm::new(), &db).unwrap();
+        let node = Node::open(Arc::clone(spec), execution, &db).unwrap();
         let now = Time {
             unix_secs: u64::from(spec.genesis_time) + 10_000_000,
             monotonic_ms: 0,
@@ -81,6 +86,7 @@ impl World {
             store,
             now,
             inputs,
+            blocks: BTreeMap::new(),
         }
     }
 
@@ -98,7 +104,10 @@ impl World {
                 Effect::Continue => self.inputs.push_back(Input::Continue),
                 Effect::Publish(Event::Head { undone, .. }) => depth = undone.len(),
                 Effect::Publish(Event::Invalid { reason, .. }) => panic!("{reason}"),
-                Effect::Load(_) => panic!("nothing has to be loaded"),
+                Effect::Load(hash) => {
+                    let block = self.blocks[&hash].clone();
+                    self.inputs.push_back(Input::Block { from: None, block });
+                }
                 _ => {}
             }
         }
@@ -109,6 +118,7 @@ impl World {
     fn take(&mut self, blocks: &[CheckedBlock]) -> Vec<(Duration, usize)> {
         for block in blocks {
             let block = block.clone();
+            self.blocks.insert(block.id().hash, block.clone());
             self.step(Input::Block { from: None, block });
         }
         let mut steps = Vec::new();
@@ -130,7 +140,7 @@ fn headers(count: usize) {
         .collect();
     let check = |header: &chain::Header| CheckedHeader::check(header.clone(), &spec).unwrap();
     let (checked, checking) = timed(|| raw.iter().map(check).collect::<Vec<_>>());
-    let mut world = World::new(&spec);
+    let mut world = World::new(&spec, Ledger::default());
     world.step(Input::Connected(Peer(1)));
     let mut status = world.node.status(world.now);
     (status.head, status.chain_work) = (BlockHash([0xee; 32]), [0xff; 32]);
@@ -188,7 +198,7 @@ fn reorgs(base: usize, wallets: &[Wallet], transfers: &[CheckedTransaction]) {
     // Blocks are at the target, so that the base fee stays where it is.
     spec.base.gas_limit = 60_000_000;
     let spec = Arc::new(spec);
-    let (mut maker, mut world) = (Maker::new(Arc::clone(&spec)), World::new(&spec));
+    let (mut maker, mut world) = (Maker::new(Arc::clone(&spec)), World::new(&spec, Evm::new()));
     let check = |block: Block| CheckedBlock::check(block, &spec).unwrap();
     let mut trunk = Branch {
         tip: maker.genesis,
