@@ -50,6 +50,10 @@
 //! | announcements without bound; bodies kept in memory | `node_bounds::r1_unannounced_blocks_are_bounded`; `r1_blocks_off_the_path_leave_memory` |
 //! | a status that asks for no headers | `node_partition::p12_a_partition_heals` |
 //! | undone transactions back out of order | `node_reorgs::f3_c11_reorg_equals_replay` |
+//! | room made for each undone transaction | `node_returns::m5_followers_of_undone_transactions_stay_in_a_full_pool` |
+//! | loaded blocks do not wait for each other; without bound | `node_returns::m5_followers_stay_while_undone_blocks_are_loaded`; `r1_what_waits_for_the_rest_is_bounded` |
+//! | what waits comes back though its block is on the best chain again | `node_returns::m5_a_branch_that_comes_back_has_its_transactions` |
+//! | evicted ones are said to have returned | `node_returns::m5_what_comes_back_and_pays_least_goes_again` |
 //! | orphans of orphans stay orphans | `laws::node_insertion_commutes` |
 //! | a block's state is its parent's | `laws::supply` |
 //! | the top bit of a version lost in reading; bytes after a value taken | `codec::parts` |
@@ -109,6 +113,7 @@ mod node_presync;
 mod node_relay;
 mod node_reminders;
 mod node_reorgs;
+mod node_returns;
 mod node_rules;
 mod node_store;
 mod node_sync;

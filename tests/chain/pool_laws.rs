@@ -64,6 +64,12 @@ impl World {
         Ok(())
     }
 
+    /// Room for all that came back together.
+    fn make_room(&mut self) {
+        self.pool.make_room(&self.model.context);
+        self.model.make_room();
+    }
+
     /// What comes back and is refused leaves for good, as the node has it.
     fn refused(&mut self, tx: &CheckedTransaction, source: Source, error: Option<&PoolError>) {
         let comes_back = matches!(source, Source::Journal | Source::Reorg);
@@ -124,7 +130,7 @@ impl World {
                     self.insert(&tx, Source::Journal)?;
                 }
             }
-            Op::Undone { rival, used } => self.undo(rival, used)?,
+            Op::Undone { depth, rival, used } => self.undo(depth, rival, used)?,
             Op::Edge {
                 sender,
                 ahead,
@@ -150,6 +156,7 @@ impl World {
             }
             other => self.happens(other),
         }
+        self.make_room();
         Ok(())
     }
 
@@ -268,8 +275,10 @@ impl World {
         self.blocks.push((taken, before));
     }
 
-    fn undo(&mut self, rival: usize, used: u64) -> Result<(), TestCaseError> {
-        let Some((taken, mut before)) = self.blocks.pop() else {
+    fn undo(&mut self, depth: usize, rival: usize, used: u64) -> Result<(), TestCaseError> {
+        let lowest = self.blocks.len().saturating_sub(depth);
+        let undone = self.blocks.split_off(lowest);
+        let Some(mut before) = undone.first().map(|(_, before)| before.clone()) else {
             return Ok(());
         };
         if used > 0 {
@@ -283,7 +292,8 @@ impl World {
                 self.account_changed(address, &account, &[]);
             }
         }
-        for tx in taken {
+        // The oldest first; room is made after the last.
+        for tx in undone.into_iter().flat_map(|(taken, _)| taken) {
             self.insert(&tx, Source::Reorg)?;
         }
         Ok(())

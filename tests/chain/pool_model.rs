@@ -277,7 +277,15 @@ impl Model {
             return Err(PoolError::Floor { want, got: price });
         }
         self.settle(sender);
-        self.make_room(arrival)
+        match is_new {
+            true => self.room_for(Some(arrival)),
+            false => Ok(()),
+        }
+    }
+
+    /// All that come back together are here.
+    pub fn make_room(&mut self) {
+        self.room_for(None).unwrap();
     }
 
     /// The worst of all: any queued one before any pending one, then the lowest price, then the
@@ -294,19 +302,20 @@ impl Model {
         worst.cloned()
     }
 
-    fn make_room(&mut self, arrival: u64) -> Result<(), PoolError> {
+    /// Room for a newcomer, or for those that came back.
+    fn room_for(&mut self, arrival: Option<u64>) -> Result<(), PoolError> {
         let base_fee = self.context.base_fee;
-        let find = |list: &[Item]| list.iter().find(|item| item.arrival == arrival).cloned();
-        let new = find(&self.list).unwrap();
+        let is_new = |item: &&Item| Some(item.arrival) == arrival;
+        let new = self.list.iter().find(is_new).cloned();
         // Each with what it is worth behind the one for whose sake it goes.
         let mut victims: Vec<(Item, u128)> = Vec::new();
         while self.list.len() > self.limits.count || self.bytes() > self.limits.bytes {
             let worst = self.worst(self.list.iter()).unwrap();
             let tail = self.of(worst.tx.sender()).pop().unwrap();
-            if tail.arrival == arrival {
-                let sender = new.tx.sender();
-                if !new.is_pending {
-                    let (want, got) = (self.next_nonce(sender), new.tx.nonce());
+            if Some(tail.arrival) == arrival {
+                let sender = tail.tx.sender();
+                if !tail.is_pending {
+                    let (want, got) = (self.next_nonce(sender), tail.tx.nonce());
                     return Err(PoolError::NoRoomToWait { want, got });
                 }
                 let others = self.list.iter().filter(|item| item.tx.sender() != sender);
@@ -318,13 +327,15 @@ impl Model {
             victims.push((tail, worst.tip(base_fee)));
         }
         let sure = |item: &Item, tip: u128| U256::from(tip) * U256::from(item.tx.gas_min());
-        let rivals = victims
-            .iter()
-            .filter(|(item, _)| item.is_pending == new.is_pending);
-        let want = rivals.fold(U256::ZERO, |sum, (item, tip)| sum + sure(item, *tip));
-        let (count, got) = (victims.len(), sure(&new, new.tip(base_fee)));
-        if count > 1 && got < want {
-            return Err(PoolError::Displaces { count, want, got });
+        if let Some(new) = new.filter(|_| victims.len() > 1) {
+            let rivals = victims
+                .iter()
+                .filter(|(item, _)| item.is_pending == new.is_pending);
+            let want = rivals.fold(U256::ZERO, |sum, (item, tip)| sum + sure(item, *tip));
+            let (count, got) = (victims.len(), sure(&new, new.tip(base_fee)));
+            if got < want {
+                return Err(PoolError::Displaces { count, want, got });
+            }
         }
         let pending = victims.iter().filter(|(item, _)| item.is_pending);
         if let Some(tip) = pending.map(|(_, tip)| *tip).max() {

@@ -32,9 +32,10 @@ pub enum Op {
         nonce: u64,
         balance: u128,
     },
-    /// The latest block is undone, and what was in it comes back. The branch in its place has used
-    /// so many nonces of one sender.
+    /// The latest blocks are undone, and what was in them comes back. The branch in their place has
+    /// used so many nonces of one sender.
     Undone {
+        depth: usize,
         rival: usize,
         used: u64,
     },
@@ -129,7 +130,8 @@ fn odd_ops() -> impl Strategy<Value = Op> {
 
 fn undone() -> impl Strategy<Value = Op> {
     let used = prop_oneof![2 => Just(0_u64), 1 => 1_u64..4];
-    (0_usize..4, used).prop_map(|(rival, used)| Op::Undone { rival, used })
+    let undone = (1_usize..4, 0_usize..4, used);
+    undone.prop_map(|(depth, rival, used)| Op::Undone { depth, rival, used })
 }
 
 fn source() -> impl Strategy<Value = Source> {

@@ -11,7 +11,7 @@ use crate::{
     effect::{Effect, Event, Fault, Verdict},
     execution::Execution,
     forest::{Insert, Origin},
-    hash::{BlockHash, TxHash},
+    hash::BlockHash,
     message::Peer,
     params::UNANNOUNCED_MAX,
     store::Stage,
@@ -147,14 +147,10 @@ impl<E: Execution> Node<E> {
             // Loaded to be announced late, or after a reorg undid it: its transactions go back into
             // the pool.
             Stage::Executed if from.is_none() => {
-                let head = self.forest.head();
-                if id == head {
+                if id == self.forest.head() {
                     self.announce(id, &block, step);
-                } else if !self.forest.tree().is_ancestor(id, head) {
-                    let db = step.db;
-                    let is_mined = |hash: &TxHash| matches!(db.transaction(hash), Ok(Some(_)));
-                    self.return_to_pool(block.transactions(), &is_mined, step);
                 }
+                self.undone_loaded(id, &block, step);
             }
             Stage::Body | Stage::Executed | Stage::Invalid => {}
         }

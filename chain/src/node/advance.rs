@@ -12,7 +12,7 @@ use crate::{
     execution::{Executed, Execution},
     hash::TxHash,
     history::parties,
-    params::{BLOCKHASH_WINDOW, EMPTY_BODY_BYTES, REORG_ALARM_DEPTH},
+    params::{BLOCKHASH_WINDOW, REORG_ALARM_DEPTH},
     receipt::receipts_root,
     states::Version,
     store::{BlockId, ExecutedBlock, StoreError},
@@ -193,24 +193,8 @@ impl<E: Execution> Node<E> {
             self.pool
                 .account_changed(&address, account.as_ref(), &mined, step.now);
         }
-        // One that must be loaded comes later, and so must those above it: nonces go up.
-        let mut later = false;
-        for id in undone.iter().rev() {
-            let version = self.states.get(*id).filter(|_| !later);
-            let transactions = version.map(|version| Arc::clone(&version.transactions));
-            match transactions.filter(|transactions| !transactions.is_empty()) {
-                Some(transactions) => {
-                    let is_mined = |hash: &TxHash| places.contains_key(hash);
-                    self.return_to_pool(&transactions, &is_mined, step);
-                }
-                None if self.forest.tree()[*id].body_bytes > EMPTY_BODY_BYTES => {
-                    later = true;
-                    step.effects
-                        .push(Effect::Load(self.forest.tree()[*id].id().hash));
-                }
-                None => {}
-            }
-        }
+        let is_mined = |hash: &TxHash| places.contains_key(hash);
+        self.undone(undone, &is_mined, step);
         Ok(())
     }
 

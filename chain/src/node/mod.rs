@@ -11,6 +11,7 @@ mod headers;
 mod peers;
 mod pooled;
 mod reminders;
+mod returning;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -19,24 +20,24 @@ use alloy_primitives::U256;
 use crate::{
     block::Block,
     early::EarlyBlocks,
-    effect::{Effect, Event, Input, Ticket, Time, Verdict},
+    effect::{Effect, Input, Time, Verdict},
     execution::Execution,
     forest::Forest,
     hash::{BlockHash, Root},
-    message::{Peer, Status},
+    message::Status,
     orphans::Orphans,
     params::{PROTOCOL_VERSION, STATE_WINDOW},
-    pool::{Pool, PoolError, PoolLimits, PoolSnapshot, Source},
+    pool::{Pool, PoolLimits, PoolSnapshot},
     spec::ChainSpec,
     states::{States, Version},
     store::{Batch, BlockId, ExecutedBlock, Reader, StoreError},
     sync::Sync,
     template::TemplateParent,
-    transaction::CheckedTransaction,
     tree::{EntryId, Tree},
 };
 use bodies::{Ready, SideBodies};
 use reminders::Reminders;
+use returning::Returning;
 
 /// A full node's protocol state. A clone shares what is immutable and goes on by itself.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub struct Node<E: Execution> {
     forest: Forest,
     states: States<E::State>,
     pool: Pool,
+    returning: Returning,
     sync: Sync,
     orphans: Orphans,
     /// Blocks whose time has not come (Rule H5).
@@ -83,6 +85,7 @@ impl<E: Execution<State: fmt::Debug>> fmt::Debug for Node<E> {
             forest,
             states,
             pool,
+            returning,
             sync,
             orphans,
             early,
@@ -97,6 +100,7 @@ impl<E: Execution<State: fmt::Debug>> fmt::Debug for Node<E> {
             .field("forest", forest)
             .field("states", states)
             .field("pool", pool)
+            .field("returning", returning)
             .field("sync", sync)
             .field("orphans", orphans)
             .field("early", early)
@@ -174,6 +178,7 @@ impl<E: Execution> Node<E> {
             forest,
             states,
             pool: Pool::default(),
+            returning: Returning::default(),
             sync: Sync::default(),
             orphans: Orphans::default(),
             early: EarlyBlocks::default(),
@@ -296,45 +301,6 @@ impl<E: Execution> Node<E> {
     fn next_to_execute(&self) -> Option<EntryId> {
         self.forest
             .next_to_execute(|id| !self.loading.contains(&id))
-    }
-
-    fn submit(&mut self, ticket: Ticket, transaction: &CheckedTransaction, step: &mut Step<'_>) {
-        let hash = transaction.hash();
-        let result = self.pool_insert(transaction, Source::User, step.now);
-        match result {
-            Ok(()) => {
-                step.effects
-                    .push(Effect::AnnounceTransaction(transaction.clone()));
-                step.effects
-                    .push(Effect::Publish(Event::Transaction { hash }));
-            }
-            Err(PoolError::Known(_)) => self.pool.make_durable(&hash),
-            Err(_) => {}
-        }
-        let result = result.map(|()| hash);
-        step.effects.push(Effect::Reply { ticket, result });
-    }
-
-    /// The pool's verdict on gossip: its own refusals blame nobody, since heads differ.
-    fn take_transactions(
-        &mut self,
-        _from: Peer,
-        transactions: &[CheckedTransaction],
-        step: &mut Step<'_>,
-    ) -> Verdict {
-        let mut verdict = Verdict::Ignore;
-        for transaction in transactions {
-            if self
-                .pool_insert(transaction, Source::Peer, step.now)
-                .is_ok()
-            {
-                let hash = transaction.hash();
-                step.effects
-                    .push(Effect::Publish(Event::Transaction { hash }));
-                verdict = Verdict::Accept;
-            }
-        }
-        verdict
     }
 
     /// The head's height and hash.

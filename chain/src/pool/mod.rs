@@ -8,6 +8,8 @@
 //! - When room is needed, the worst goes, and before it all of its sender's with higher nonces: no
 //!   eviction leaves a hole. A newcomer that needs the room of several must pay more than they.
 //!   What a full pool drops sets a floor under what it takes, which falls with time.
+//! - What a reorg or a restart gives back is taken whole before room is made, and only meanwhile is
+//!   the pool beyond its limits: by what undone blocks, or the journal, may hold.
 //! - Every refusal and every departure has its reason, with both numbers.
 //!
 //! Copy-on-write: a snapshot is a pointer. Called by `node` alone; templates and readers get
@@ -138,6 +140,11 @@ impl Pool {
         Arc::make_mut(&mut self.shared).limits = limits;
     }
 
+    /// How much it holds.
+    pub(crate) fn limits(&self) -> PoolLimits {
+        self.shared.limits
+    }
+
     /// The pool as it is now.
     pub fn snapshot(&self) -> Arc<PoolSnapshot> {
         Arc::clone(&self.shared)
@@ -177,7 +184,8 @@ impl Pool {
         durable.filter_map(|hash| self.shared.get(hash))
     }
 
-    /// Takes a transaction, judged by its sender's account at the head.
+    /// Takes a transaction, judged by its sender's account at the head. For a new one room is made
+    /// at once, if it is worth it; after what comes back, [`Pool::make_room`] is to be called.
     pub fn insert(
         &mut self,
         transaction: &CheckedTransaction,
@@ -195,12 +203,14 @@ impl Pool {
         let before = self.shared.senders.get(&sender).cloned();
         self.put(sender, queue);
         self.arrivals = arrival;
-        match self.make_room_for(sender, arrival, context) {
-            Ok(victims) => self.evict(&victims, context),
-            Err(error) => {
-                let before = before.map(|queue| Queue::clone(&queue));
-                self.put(sender, before.unwrap_or_default());
-                return Err(error);
+        if source.is_new() {
+            match self.make_room_for(sender, arrival, context) {
+                Ok(victims) => self.evict(&victims, context),
+                Err(error) => {
+                    let before = before.map(|queue| Queue::clone(&queue));
+                    self.put(sender, before.unwrap_or_default());
+                    return Err(error);
+                }
             }
         }
         if let Some((entry, reason)) = gone {

@@ -1,4 +1,8 @@
 //! Room: who has to go when the pool is full, and what it asks for after that.
+//!
+//! A newcomer is taken if it is worth the room that it needs. What comes back has been in a block or
+//! in the pool, so all of it is taken, and room is made afterwards by the same order. Called by
+//! `mod`, and by `node` after the last of those that come back.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,35 +85,50 @@ impl Pool {
         Ok(())
     }
 
-    /// What has to go so that the limits hold, in order: the worst first, and before each of them
-    /// its sender's later ones. Fails if the newcomer would be among them, or if it is not worth
-    /// as much as they are.
+    /// Lets go what is too much: the worst first, and before each of them its sender's later ones. To
+    /// be called once after the last of those that come back together: one of them may make others
+    /// of its sender worth something that would be the worst without it. What one of them has
+    /// replaced stays so, even if that one goes now: it paid less.
+    pub fn make_room(&mut self, context: &PoolContext) {
+        let victims = self.victims(context.base_fee);
+        self.evict(&victims, context);
+    }
+
+    /// What has to go for a newcomer. Fails if the newcomer would be among them, or if it is not
+    /// worth as much as they are.
     pub(super) fn make_room_for(
         &self,
         sender: Address,
         arrival: u64,
         context: &PoolContext,
     ) -> Result<Vec<Victim>, PoolError> {
-        let (shared, base_fee) = (&self.shared, context.base_fee);
+        let base_fee = context.base_fee;
+        let victims = self.victims(base_fee);
+        let is_newcomer = |entry: &Entry| entry.arrival == arrival;
+        if let Some(newcomer) = victims.iter().find(|victim| is_newcomer(&victim.entry)) {
+            return Err(self.no_room(newcomer, &victims, base_fee));
+        }
+        let mut queue = self.shared.entries_of(&sender).iter();
+        let newcomer = queue.find(|entry| is_newcomer(entry));
+        newcomer.map_or(Ok(()), |entry| check_worth(entry, &victims, base_fee))?;
+        Ok(victims)
+    }
+
+    /// What has to go so that the limits hold, in order: the worst first, and before each of them
+    /// its sender's later ones.
+    fn victims(&self, base_fee: u64) -> Vec<Victim> {
+        let shared = &self.shared;
         let mut excess = Excess {
             count: shared.len().saturating_sub(shared.limits.count),
             bytes: shared.bytes.saturating_sub(shared.limits.bytes),
         };
         let (mut victims, mut chosen) = (Vec::new(), BTreeSet::new());
-        let ranks = self.queued.worst_first(base_fee);
-        let mut ranks = ranks.chain(self.pending.worst_first(base_fee));
+        let mut ranks = self.worst_first(base_fee);
         while !excess.is_none() {
             let worst = ranks.next().expect("what is over a limit is in the pool");
             for entry in shared.entries_of(&worst.sender).iter().rev() {
                 if excess.is_none() {
                     break;
-                }
-                if entry.arrival == arrival {
-                    let is_rival =
-                        |rank: &Ranked| rank.sender != sender && !chosen.contains(&rank.arrival.0);
-                    let next = ranks.find(is_rival);
-                    let want = next.map_or(worst.price, |rank| rank.price);
-                    return Err(self.no_room(entry, want, worst.price));
                 }
                 if chosen.insert(entry.arrival) {
                     excess.without(entry);
@@ -121,21 +140,30 @@ impl Pool {
                 }
             }
         }
-        let queue = shared.entries_of(&sender).iter();
-        let newcomer = queue.into_iter().find(|entry| entry.arrival == arrival);
-        newcomer.map_or(Ok(()), |entry| check_worth(entry, &victims, base_fee))?;
-        Ok(victims)
+        victims
     }
 
-    fn no_room(&self, newcomer: &Entry, want: u128, got: u128) -> PoolError {
-        let transaction = &newcomer.transaction;
-        match newcomer.class {
-            Class::Pending => PoolError::Full { want, got },
-            Class::Queued => PoolError::NoRoomToWait {
-                want: self.shared.nonce_next(&transaction.sender(), 0),
+    /// Any queued one before any pending one.
+    fn worst_first(&self, base_fee: u64) -> impl Iterator<Item = Ranked> {
+        let queued = self.queued.worst_first(base_fee);
+        queued.chain(self.pending.worst_first(base_fee))
+    }
+
+    /// Why a newcomer would have to go itself: what it would have had to pay more than.
+    fn no_room(&self, newcomer: &Victim, victims: &[Victim], base_fee: u64) -> PoolError {
+        let transaction = &newcomer.entry.transaction;
+        let (sender, got) = (transaction.sender(), newcomer.price);
+        if newcomer.entry.class == Class::Queued {
+            return PoolError::NoRoomToWait {
+                want: self.shared.nonce_next(&sender, 0),
                 got: transaction.nonce(),
-            },
+            };
         }
+        let chosen: BTreeSet<_> = victims.iter().map(|victim| victim.entry.arrival).collect();
+        let mut others = self.worst_first(base_fee);
+        let next = others.find(|rank| rank.sender != sender && !chosen.contains(&rank.arrival.0));
+        let want = next.map_or(got, |rank| rank.price);
+        PoolError::Full { want, got }
     }
 
     /// Drops the victims: of each sender they are the last ones.
