@@ -350,3 +350,89 @@ fn c2_an_early_end_of_a_shown_chain() {
     assert!(tree.find(&shown[2_949].hash()).is_some());
     assert_eq!(tree.len(), 3_001 + 2_950);
 }
+
+/// The answer to the last question, as a slow peer gives it: later.
+fn owed(shell: &mut Shell, chain: &[CheckedHeader]) -> Vec<CheckedHeader> {
+    let locator = locator(shell).expect("it was asked");
+    let place = |hash: &BlockHash| chain.iter().position(|header| header.hash() == *hash);
+    let start = locator.iter().find_map(place).map_or(0, |place| place + 1);
+    let rest = &chain[start..];
+    rest[..rest.len().min(HEADERS_MAX)].to_vec()
+}
+
+/// P2: an honest peer that answers late is asked the same twice. Its first answer ends what it
+/// shows, a lighter fork; the second one, which then leads nowhere, costs it nothing, whether it
+/// comes by itself or in place of the answer to a newer question. A third one was not asked for.
+#[test]
+fn p2_late_answers_to_a_pass_that_has_ended() {
+    let mut builder = Builder::new(regtest(&[]));
+    let main = builder.chain(builder.genesis, 3_000);
+    let fork = builder.headers(builder.genesis, (0..HEADERS_MAX + 50).map(|_| 1), 1);
+    for is_asked_anew in [false, true] {
+        let mut shell = grown(&builder, &main);
+        let points = |shell: &Shell| shell.node.sync().summaries()[0].points;
+        let answer_with = |shell: &mut Shell, headers: &[CheckedHeader]| {
+            let (from, headers) = (Peer(1), headers.to_vec());
+            shell.input(Input::Headers { from, headers });
+        };
+        shell.connect(1);
+        boast(&mut shell, 1);
+        answer(&mut shell, 1, builder.genesis, &fork);
+        let first = owed(&mut shell, &fork);
+        assert_eq!(first.len(), 50, "what is left of it");
+        shell.pass(3);
+        assert_eq!(points(&shell), Fault::Timeout.points());
+        boast(&mut shell, 1);
+        assert_eq!(owed(&mut shell, &fork), first, "the same question");
+        answer_with(&mut shell, &first);
+        assert_eq!(presync_bytes(&shell, 1), None, "too light");
+        if is_asked_anew {
+            boast(&mut shell, 1);
+        }
+        answer_with(&mut shell, &first);
+        assert_eq!(points(&shell), Fault::Timeout.points(), "{is_asked_anew}");
+        if is_asked_anew {
+            let again = owed(&mut shell, &fork);
+            answer_with(&mut shell, &again);
+            assert_eq!(points(&shell), Fault::Timeout.points());
+            assert!(presync_bytes(&shell, 1).is_some(), "still owed, and taken");
+            answer(&mut shell, 1, builder.genesis, &fork);
+        }
+        answer_with(&mut shell, &first);
+        let unasked = Fault::Timeout.points() + Fault::Unsolicited.points();
+        assert_eq!(points(&shell), unasked, "{is_asked_anew}: one more");
+        assert_eq!(shell.node.forest().tree().len(), 3_001);
+    }
+}
+
+/// P2: a late answer that comes when nothing else is owed costs nothing either, though what its
+/// peer shows has gone on meanwhile; the pass stays, and goes on with the next answer.
+#[test]
+fn p2_a_late_answer_while_nothing_is_owed() {
+    let mut builder = Builder::new(regtest(&[]));
+    let main = builder.chain(builder.genesis, 3_000);
+    let fork = builder.headers(builder.genesis, (0..2 * HEADERS_MAX).map(|_| 1), 1);
+    let mut shell = grown(&builder, &main);
+    let (from, genesis) = (Peer(1), builder.genesis);
+    shell.connect(1);
+    boast(&mut shell, 1);
+    let first = owed(&mut shell, &fork);
+    shell.pass(3);
+    boast(&mut shell, 1);
+    assert!(
+        answer(&mut shell, 1, genesis, &fork),
+        "in place of the last"
+    );
+    // The next question does not reach the peer.
+    let request = Request::Headers(locator(&mut shell).unwrap());
+    let to = from;
+    shell.input(Input::Unserved { to, request });
+    let headers = first;
+    shell.input(Input::Headers { from, headers });
+    let points = shell.node.sync().summaries()[0].points;
+    assert_eq!(points, Fault::Timeout.points());
+    boast(&mut shell, 1);
+    assert!(answer(&mut shell, 1, genesis, &fork));
+    let points = shell.node.sync().summaries()[0].points;
+    assert_eq!(points, Fault::Timeout.points());
+}

@@ -13,7 +13,7 @@ use crate::{
     message::Peer,
     params::{HEADERS_MAX, UNSOLICITED_DEPTH},
     store::Stage,
-    sync::{PassError, Presync},
+    sync::{Answered, PassError, Presync},
     tree::EntryId,
 };
 
@@ -43,10 +43,10 @@ impl<E: Execution> Node<E> {
         headers: &[CheckedHeader],
         step: &mut Step<'_>,
     ) {
-        if !self.sync.headers_came(from, step.now) {
+        let Some(answered) = self.sync.headers_came(from, step.now) else {
             self.charge(Some(from), Fault::Unsolicited, step);
             return;
-        }
+        };
         let linked = headers
             .windows(2)
             .all(|pair| pair[1].header().pow.parent == pair[0].hash());
@@ -56,13 +56,13 @@ impl<E: Execution> Node<E> {
         }
         match self.sync.take_presync(from) {
             Some(presync) if presync.is_second_pass() => {
-                self.take_delivered(from, presync, headers, step);
+                self.take_delivered(from, presync, headers, answered, step);
             }
             Some(presync) if !self.is_last_known(headers) => {
-                self.take_shown(from, presync, headers, step);
+                self.take_shown(from, presync, headers, answered, step);
             }
             // What it shows has come from somebody else.
-            _ => self.take_fresh(from, headers, step),
+            _ => self.take_fresh(from, headers, answered, step),
         }
         self.sync
             .ask_blocks(&self.forest, step.now, &mut step.effects);
@@ -75,7 +75,13 @@ impl<E: Execution> Node<E> {
 
     /// Headers that grow from our tree: they join if their chain has enough work, and are shown
     /// only if it may have.
-    fn take_fresh(&mut self, from: Peer, headers: &[CheckedHeader], step: &mut Step<'_>) {
+    fn take_fresh(
+        &mut self,
+        from: Peer,
+        headers: &[CheckedHeader],
+        answered: Answered,
+        step: &mut Step<'_>,
+    ) {
         let tree = self.forest.tree();
         let is_new = |header: &CheckedHeader| tree.find(&header.hash()).is_none();
         let known = headers.iter().position(is_new).unwrap_or(headers.len());
@@ -86,7 +92,10 @@ impl<E: Execution> Node<E> {
             return;
         };
         let Some(fork) = tree.find(&first.header().pow.parent) else {
-            self.charge(Some(from), Fault::Unsolicited, step);
+            // They may go on with what the peer showed us when we asked, and is forgotten.
+            if !self.sync.were_late(from, answered, step.now) {
+                self.charge(Some(from), Fault::Unsolicited, step);
+            }
             return;
         };
         let numbers = tree[fork].numbers;
@@ -131,13 +140,14 @@ impl<E: Execution> Node<E> {
         from: Peer,
         presync: Presync,
         headers: &[CheckedHeader],
+        answered: Answered,
         step: &mut Step<'_>,
     ) {
         if headers.is_empty() {
             return;
         }
         if !presync.goes_on_with(headers) {
-            self.take_other(from, presync, step);
+            self.take_other(from, presync, answered, step);
         } else if let Some(presync) = self.show(from, presync, headers, step) {
             self.shown(from, presync, headers, step);
         }
@@ -188,10 +198,11 @@ impl<E: Execution> Node<E> {
         from: Peer,
         mut presync: Presync,
         headers: &[CheckedHeader],
+        answered: Answered,
         step: &mut Step<'_>,
     ) {
         if !presync.goes_on_with(headers) {
-            self.take_other(from, presync, step);
+            self.take_other(from, presync, answered, step);
             return;
         }
         if let Err(error) = presync.deliver(headers) {
@@ -209,8 +220,14 @@ impl<E: Execution> Node<E> {
 
     /// An answer that does not go on where the last one ended: to an older question, or the peer
     /// has changed its chain, or it leads us round in circles.
-    fn take_other(&mut self, from: Peer, presync: Presync, step: &mut Step<'_>) {
-        if self.sync.were_late(from, step.now) {
+    fn take_other(
+        &mut self,
+        from: Peer,
+        presync: Presync,
+        answered: Answered,
+        step: &mut Step<'_>,
+    ) {
+        if self.sync.were_late(from, answered, step.now) {
             self.sync.keep_presync(from, presync);
         } else {
             self.charge(Some(from), Fault::NoProgress, step);

@@ -9,6 +9,15 @@ use crate::{
     message::{Peer, Request},
 };
 
+/// Which of our questions headers answer, as far as one can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The last one, unless an answer to an earlier one comes in its place.
+    Last,
+    /// One that was given up.
+    Late,
+}
+
 impl Sync {
     /// Notes where a peer's headers led; `false` unless that is further up than before, so that
     /// nobody keeps us busy with the same headers for ever.
@@ -41,27 +50,29 @@ impl Sync {
         }
     }
 
-    /// Headers came from a peer; `false` if it owed us none, not even late ones.
-    pub fn headers_came(&mut self, peer: Peer, now: Time) -> bool {
-        let Some(state) = self.peers.get_mut(&peer) else {
-            return false;
-        };
+    /// Headers came from a peer; none if it owed us none, not even late ones.
+    pub fn headers_came(&mut self, peer: Peer, now: Time) -> Option<Answered> {
+        let state = self.peers.get_mut(&peer)?;
         if state.headers.runs() {
             state.headers.answered(now);
             state.delivered();
-            return true;
+            return Some(Answered::Last);
         }
-        let is_late = state.late_headers > 0;
-        state.late_headers = state.late_headers.saturating_sub(1);
-        is_late
+        let left = state.late_headers.checked_sub(1)?;
+        state.late_headers = left;
+        Some(Answered::Late)
     }
 
-    /// Headers came that do not fit the last question. Whether they may be the answer to one that
-    /// was given up; then the answer to the last one is still owed.
-    pub fn were_late(&mut self, peer: Peer, now: Time) -> bool {
+    /// Headers came that do not fit what we know by now. Whether they may be the answer to a
+    /// question that was given up; if they came in place of the last one's answer, that is still
+    /// owed. Each question that was given up excuses one answer.
+    pub fn were_late(&mut self, peer: Peer, answered: Answered, now: Time) -> bool {
         let Some(state) = self.peers.get_mut(&peer) else {
             return false;
         };
+        if answered == Answered::Late {
+            return true;
+        }
         let were_late = state.late_headers > 0;
         if were_late {
             state.late_headers -= 1;

@@ -17,6 +17,7 @@ use alloy_primitives::U256;
 
 pub use self::{
     budget::{Spending, weight},
+    headers::Answered,
     peer::PeerSummary,
     presync::{PassError, Presync},
     serve::serve,
