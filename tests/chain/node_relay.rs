@@ -60,3 +60,41 @@ fn an_invalid_child_does_not_silence_its_parent() {
     assert_eq!(announced, [hash(&second)]);
     shell.assert_head_is_best_held();
 }
+
+/// A block that came before its time is announced once when its time has come, also where sync has
+/// brought its header meanwhile: gossip did not forward it, and passes on nothing twice.
+#[test]
+fn an_early_block_is_announced_though_its_header_came_first() {
+    let (mut builder, mut shell) = world();
+    let time = u32::try_from(shell.now.unix_secs).unwrap() + 7_210;
+    let block = builder.mine_at(builder.genesis, time);
+    shell.connect(1);
+    for has_header in [false, true] {
+        let mut shell = shell.clone();
+        assert_eq!(shell.gossip(2, &block), Verdict::Ignore, "too early");
+        shell.now.unix_secs += 20;
+        if has_header {
+            shell.headers(1, std::slice::from_ref(&block));
+            assert_eq!(shell.node.forest().tree().len(), 2);
+        }
+        assert!(shell.out.blocks.is_empty());
+        shell.pass(3);
+        assert_eq!(shell.head(), hash(&block));
+        let announced: Vec<_> = shell.out.blocks.iter().map(hash).collect();
+        assert_eq!(announced, [hash(&block)], "has its header: {has_header}");
+    }
+}
+
+/// Where its body has come by gossip meanwhile, it has been forwarded, and is not announced again.
+#[test]
+fn an_early_block_that_came_again_is_not_announced_twice() {
+    let (mut builder, mut shell) = world();
+    let time = u32::try_from(shell.now.unix_secs).unwrap() + 7_210;
+    let block = builder.mine_at(builder.genesis, time);
+    assert_eq!(shell.gossip(2, &block), Verdict::Ignore, "too early");
+    shell.now.unix_secs += 20;
+    assert_eq!(shell.gossip(1, &block), Verdict::Accept);
+    shell.pass(3);
+    assert!(shell.out.blocks.is_empty());
+    assert!(shell.node.early().is_empty());
+}

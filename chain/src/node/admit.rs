@@ -256,10 +256,15 @@ impl<E: Execution> Node<E> {
     /// Offers the early blocks again.
     pub(super) fn retry_early(&mut self, step: &mut Step<'_>) {
         for early in self.early.take() {
-            let insert = self.insert(early.from, early.block, early.origin, step);
-            if let Insert::Joined(id) = insert {
-                self.announce_later(id);
-                self.connect_orphans(id, step);
+            let awaits_body = self.awaits_body(&early.block.id().hash);
+            match self.insert(early.from, early.block, early.origin, step) {
+                Insert::Joined(id) => {
+                    self.announce_later(id);
+                    self.connect_orphans(id, step);
+                }
+                // Sync has brought the header meanwhile; gossip has still not forwarded the block.
+                Insert::Known(id) if awaits_body => self.announce_later(id),
+                _ => {}
             }
         }
     }
