@@ -108,6 +108,7 @@ mod node_faults;
 mod node_forks;
 mod node_partition;
 mod node_peers;
+mod node_places;
 mod node_pool;
 mod node_presync;
 mod node_relay;

@@ -185,7 +185,7 @@ impl<E: Execution> Node<E> {
             let changes = self.states.changes_of(*id, &self.forest, step.db)?;
             touched.extend(changes.accounts.iter().map(|change| change.address));
         }
-        let places = self.places(redone);
+        let places = self.places(redone, step.db)?;
         let mined = |hash: &TxHash| places.get(hash).copied();
         for address in touched {
             let address = address.into();

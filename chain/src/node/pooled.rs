@@ -15,8 +15,8 @@ use crate::{
     params::{EMPTY_BODY_BYTES, REANNOUNCED_MAX, STATE_WINDOW},
     pool::{PoolContext, PoolError, Source},
     rules,
-    store::{BlockId, Stage},
-    transaction::CheckedTransaction,
+    store::{BlockId, Reader, Stage, StoreError},
+    transaction::{CheckedTransaction, hash_of},
     tree::{EntryId, Tree},
 };
 
@@ -221,16 +221,32 @@ impl<E: Execution> Node<E> {
         false
     }
 
-    /// Where the transactions of these blocks stand, as far as they are in memory.
-    pub(super) fn places(&self, blocks: &[EntryId]) -> BTreeMap<TxHash, BlockId> {
+    /// Where the transactions of these executed blocks stand. What memory has let go of, or has never
+    /// had since a restart, is read from the store: what is told of a transaction is kept.
+    pub(super) fn places(
+        &self,
+        blocks: &[EntryId],
+        db: &dyn Reader,
+    ) -> Result<BTreeMap<TxHash, BlockId>, StoreError> {
         let mut places = BTreeMap::new();
         for id in blocks {
-            let block = self.forest.tree()[*id].id();
-            if let Some(version) = self.states.get(*id) {
-                let hashes = version.transactions.iter().map(CheckedTransaction::hash);
-                places.extend(hashes.map(|hash| (hash, block)));
+            let entry = &self.forest.tree()[*id];
+            let block = entry.id();
+            let version = self.states.get(*id);
+            match version.map(|version| &version.transactions) {
+                Some(transactions) if !transactions.is_empty() => {
+                    let hashes = transactions.iter().map(CheckedTransaction::hash);
+                    places.extend(hashes.map(|hash| (hash, block)));
+                }
+                _ if entry.body_bytes > EMPTY_BODY_BYTES => {
+                    let hash = block.hash;
+                    let missing = || StoreError(format!("no body for executed block {hash}"));
+                    let body = db.body(&hash)?.ok_or_else(missing)?;
+                    places.extend(body.0.iter().map(|bytes| (hash_of(bytes), block)));
+                }
+                _ => {}
             }
         }
-        places
+        Ok(places)
     }
 }
