@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::limits::MINING_REQUESTS_MAX;
 
 /// Builds a block on the newest head that pays this address and carries this tag, complete except
-/// for its proof of work; `None` if the chain is at its end.
-pub type Build = dyn Fn(Address, [u8; 32]) -> Option<Block> + Send + Sync;
+/// for its proof of work; or says why there is none.
+pub type Build = dyn Fn(Address, [u8; 32]) -> Result<Block, String> + Send + Sync;
 
 /// What is mined at this node, as its status tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -103,10 +103,8 @@ pub async fn template(
         block
     });
     let block = built.await.map_err(|_| busy("the template was cut off"))?;
-    let end = || busy("the chain's work or time is at the end of its range");
-    block
-        .map(|block| Json(TemplateJson::new(&block)))
-        .ok_or_else(end)
+    let block = block.map_err(|error| busy(&error))?;
+    Ok(Json(TemplateJson::new(&block)))
 }
 
 /// Takes a block as the network sends it, in bytes.

@@ -160,7 +160,7 @@ impl Server {
             origins: Arc::new(vec!["https://shop.example".into()]),
             events: Events::new(journal),
             desk: Desk::new(
-                Arc::new(move |_, _| Some(template.clone())),
+                Arc::new(move |_, _| Ok(template.clone())),
                 mpsc::channel(1).0,
             ),
             operator: Operator {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use api::desk::Desk;
 use chain::{CheckedBlock, Input};
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{error, info};
 
 use super::{core::Message, mining::Site};
 
@@ -24,7 +24,11 @@ pub fn open(site: Site) -> (Desk, mpsc::Receiver<CheckedBlock>) {
             extra_data,
             ..site.clone()
         };
-        site.template(&site.view())
+        let built = site.template(&site.view());
+        built.map_err(|error| {
+            error!("there is nothing to mine: {error}");
+            error.to_string()
+        })
     };
     (Desk::new(Arc::new(build), blocks), waiting)
 }

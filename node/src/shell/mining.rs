@@ -5,6 +5,7 @@
 //! other block, from nobody.
 
 use std::{
+    cell::Cell,
     pin::pin,
     sync::{
         Arc,
@@ -16,7 +17,7 @@ use std::{
 };
 
 use chain::{
-    Address, Block, BlockId, CheckedBlock, CheckedTransaction, Header, Input,
+    Address, Block, BlockId, CheckedBlock, CheckedTransaction, Header, Input, StoreError,
     template::{self, TemplateOptions},
 };
 use miner::{Job, Miner, Outcome};
@@ -69,6 +70,17 @@ pub struct Mining {
     pub paused: Arc<AtomicBool>,
 }
 
+/// Why there is no template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTemplate {
+    /// The chain cannot go on.
+    #[error("the clock or the chain's work is at the end of its range")]
+    End,
+    /// A block hash that a transaction asked for is not to be had: the block would be invalid.
+    #[error("a block hash for its transactions could not be read: {0}")]
+    Hash(StoreError),
+}
+
 /// How a round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Round {
@@ -95,10 +107,13 @@ impl Mining {
     /// Works on one template of the present head, until it is out of date or a block is found.
     pub fn round(&mut self) -> Round {
         let view = Arc::clone(&self.site.views.borrow_and_update());
-        let Some(block) = self.site.template(&view) else {
-            error!("the clock or the chain's work is at the end of its range: nothing to mine");
-            thread::sleep(TEMPLATE_LIFE);
-            return Round::Empty;
+        let block = match self.site.template(&view) {
+            Ok(block) => block,
+            Err(error) => {
+                error!("there is nothing to mine: {error}");
+                thread::sleep(TEMPLATE_LIFE);
+                return Round::Empty;
+            }
         };
         let start = Instant::now();
         let is_stale = || {
@@ -213,14 +228,14 @@ impl Site {
         }
     }
 
-    /// The best block on a view's head. `None` where the chain cannot go on.
-    pub fn template(&self, view: &View) -> Option<Block> {
+    /// The best block on a view's head.
+    pub fn template(&self, view: &View) -> Result<Block, NoTemplate> {
         let base_fee = chain::rules::next_base_fee(&view.api.spec, &view.parent.numbers);
         self.template_of(view, view.api.pool.ready(base_fee))
     }
 
     /// The block without transactions on a view's head, which takes no time to make.
-    pub fn empty_template(&self, view: &View) -> Option<Block> {
+    pub fn empty_template(&self, view: &View) -> Result<Block, NoTemplate> {
         self.template_of(view, [])
     }
 
@@ -228,11 +243,18 @@ impl Site {
         &self,
         view: &View,
         candidates: impl IntoIterator<Item = &'a CheckedTransaction>,
-    ) -> Option<Block> {
+    ) -> Result<Block, NoTemplate> {
         let api = &view.api;
-        let block_hash = |height| api.reader.canonical(height).ok().flatten();
+        let failure = Cell::new(None);
+        let block_hash = |height| {
+            let missing = || StoreError(format!("the best chain has no block at height {height}"));
+            let hash = api.reader.canonical(height);
+            let hash = hash.and_then(|hash| hash.ok_or_else(missing));
+            // The machine goes on with zero; what it makes of that is thrown away.
+            hash.map_err(|error| failure.set(Some(error))).ok()
+        };
         let (spec, evm, parent) = (&api.spec, Evm::new(), &view.parent);
-        template::build(
+        let built = template::build(
             spec,
             &evm,
             parent,
@@ -240,7 +262,11 @@ impl Site {
             candidates,
             &block_hash,
             &self.options(self.clock.now().unix_secs),
-        )
+        );
+        match failure.take() {
+            Some(error) => Err(NoTemplate::Hash(error)),
+            None => built.ok_or(NoTemplate::End),
+        }
     }
 
     /// A found header and its body as a block that the core takes; nothing if it fails the check
@@ -269,3 +295,6 @@ impl Site {
         self.inbox.blocking_send(Message::Input(input)).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

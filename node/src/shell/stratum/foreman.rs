@@ -34,7 +34,8 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::metrics::StratumMetrics;
-use crate::shell::{coinbase, mining::Site, view::View};
+use crate::shell::mining::{NoTemplate, Site};
+use crate::shell::{coinbase, view::View};
 
 /// A job is made anew after this long, for its time and its transactions.
 pub(super) const JOB_LIFE: Duration = Duration::from_secs(30);
@@ -60,7 +61,8 @@ pub(super) const POST_LIFE: Duration = Duration::from_secs(120);
 pub(super) const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A way to make a template at a site: with transactions or without.
-type Template = fn(&Site, &View) -> Option<Block>;
+type Template = fn(&Site, &View) -> Made<Block>;
+type Made<T> = Result<T, NoTemplate>;
 
 /// Makes jobs and takes in blocks.
 pub struct Foreman {
@@ -251,11 +253,10 @@ impl Foreman {
 
     /// Makes a job from a view and gives it to its post.
     fn renew_from(&self, view: &Arc<View>, address: Address, template: Template) {
-        let Some(work) = self.make(view, address, template) else {
-            error!("the clock or the chain's work is at the end of its range: nothing to mine");
-            return;
-        };
-        self.give(address, work);
+        match self.make(view, address, template) {
+            Ok(work) => self.give(address, work),
+            Err(error) => error!("there is nothing to mine: {error}"),
+        }
     }
 
     /// Gives a job to its post. Where all jobs together have become too large, the posts with the most
@@ -277,16 +278,16 @@ impl Foreman {
         }
     }
 
-    fn make(&self, view: &Arc<View>, address: Address, template: Template) -> Option<Arc<Work>> {
+    fn make(&self, view: &Arc<View>, address: Address, template: Template) -> Made<Arc<Work>> {
         let site = Site {
             beneficiary: address,
             ..self.site.clone()
         };
         let block = template(&site, view)?;
         let number = self.jobs.fetch_add(1, Ordering::Relaxed);
-        let job = Job::new(number, block.header.clone())?;
+        let job = Job::new(number, block.header.clone()).ok_or(NoTemplate::End)?;
         self.metrics.jobs.inc();
-        Some(Work::new(job, block, view))
+        Ok(Work::new(job, block, view))
     }
 
     fn posts(&self) -> MutexGuard<'_, BTreeMap<Address, Post>> {
@@ -393,9 +394,8 @@ impl Foreman {
         let work = match known {
             Some(work) => work,
             None => {
-                let none = || "there is nothing to mine: the log says why".to_owned();
                 let made = self.make(&view, address, Site::template);
-                let work = made.ok_or_else(none)?;
+                let work = made.map_err(|error| format!("there is nothing to mine: {error}"))?;
                 self.give(address, Arc::clone(&work));
                 work
             }
