@@ -236,22 +236,28 @@ impl Files {
     /// Brings the index in memory from wherever it stands to the head.
     fn follow(&mut self, batch: &Batch) -> Result<(), Located> {
         let head = guard(|| head_of(&self.tables)).map_err(in_log)?;
-        let mut progress = None;
-        loop {
-            if let Some(recent) = guard(|| self.near(batch, head)).map_err(in_log)? {
-                self.recent = Arc::new(recent);
-                progress.iter_mut().for_each(Progress::end);
-                return Ok(());
-            }
-            self.take_checkpoint(0)?;
-            let (from, to) = (self.checkpoint.height, head.height);
-            let progress = progress.get_or_insert_with(|| {
-                info!("the state of block {from} is brought up to block {to}");
-                Progress::between("state", from, Some(to))
-            });
-            self.step_towards(head)?;
+        if let Some(recent) = guard(|| self.near(batch, head)).map_err(in_log)? {
+            self.recent = Arc::new(recent);
+            return Ok(());
+        }
+        self.take_checkpoint(0)?;
+        let (from, to) = (self.checkpoint.height, head.height);
+        info!("the state of block {from} is brought up to block {to}");
+        let mut progress = Progress::between("state", from, Some(to));
+        // Looked for once: each look goes through the headers of all blocks that are left.
+        let way = guard(|| Way::between(&self.tables, self.checkpoint, head)).map_err(in_log)?;
+        let (mut down, mut up) = (way.down.as_slice(), way.up.as_slice());
+        while down.len() + up.len() > WAY_MAX {
+            let (undone, more) = down.split_at(down.len().min(WAY_MAX));
+            let (redone, above) = up.split_at(up.len().min(WAY_MAX - undone.len()));
+            (down, up) = (more, above);
+            self.step_along(undone, redone)?;
             progress.at(self.checkpoint.height);
         }
+        let recent = guard(|| self.near(batch, head)).map_err(in_log)?;
+        self.recent = Arc::new(recent.expect("no more blocks are left than memory may hold"));
+        progress.end();
+        Ok(())
     }
 
     /// The way to the head, if memory may hold it.
@@ -301,24 +307,20 @@ impl Files {
         Ok(Some(recent))
     }
 
-    /// One checkpoint on the way to a head that is far away.
-    fn step_towards(&mut self, head: BlockId) -> Result<(), Located> {
+    /// One checkpoint on the way to a head that is far away: the next blocks of that way.
+    fn step_along(&mut self, undone: &[BlockId], redone: &[BlockId]) -> Result<(), Located> {
         let merge = guard(|| {
-            let way = Way::between(&self.tables, self.checkpoint, head)?;
-            let undone: Vec<_> = way.down.iter().take(WAY_MAX).copied().collect();
-            let up = way.up.iter().take(WAY_MAX - undone.len());
             let find = |id: &BlockId| {
                 RecentBlock::find(&self.tables, &Batch::default(), *id).map(Arc::new)
             };
-            let redone = up.map(find).collect::<Result<Vec<_>, _>>()?;
             let target = match (redone.last(), undone.last()) {
-                (Some(block), _) => block.id,
+                (Some(block), _) => *block,
                 (None, Some(last)) => parent_of(&self.tables, last)?,
-                (None, None) => head,
+                (None, None) => self.checkpoint,
             };
             Ok(Merge {
-                undone,
-                redone,
+                undone: undone.to_vec(),
+                redone: redone.iter().map(find).collect::<Result<_, _>>()?,
                 target,
                 reach: self.reach,
             })
