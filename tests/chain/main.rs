@@ -43,6 +43,7 @@
 //! | as much asked after a stall; as many questions | `node_peers::p2_a_slow_peer_is_asked_for_less` |
 //! | slow peers asked like quick ones; nothing taken over | `node_peers::p2_quick_peers_go_first` |
 //! | late headers charged | `node_peers::p2_late_headers_are_welcome` |
+//! | late headers of a pass that has ended charged; excused without a count | `node_presync::p2_late_answers_to_a_pass_that_has_ended` |
 //! | sleep counted | `node_peers::x1_sleep_charges_nobody` |
 //! | what was not served counts as lacking; lacking for ever | `node_peers::unserved_requests_are_made_again`; `lacking_is_not_for_ever` |
 //! | a stall told by the connection counted each time | `node_peers::p2_unanswered_is_a_stall` |
