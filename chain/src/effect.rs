@@ -59,6 +59,14 @@ pub enum Input {
         /// What had been asked.
         request: Request,
     },
+    /// The header of a gossiped block whose body was not looked at: it is here already, or it stands
+    /// for too little work.
+    Announced {
+        /// Who sent it.
+        from: Peer,
+        /// Its header.
+        header: CheckedHeader,
+    },
     /// Headers in answer to a locator, parents first; the request is over with it.
     Headers {
         /// Who sent them.

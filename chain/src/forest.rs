@@ -54,6 +54,27 @@ pub enum Origin {
     Unsolicited,
 }
 
+/// What the head asks of blocks that nobody asked for. Shells hold a copy against a block's header
+/// before they spend time on its signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demands {
+    chain_work: U256,
+    orphan_work: U256,
+}
+
+impl Demands {
+    /// Whether a block's chain claims the work to be kept; as a child of a known block its claim is
+    /// true (Rule H2).
+    pub fn are_met_by_chain_of(&self, header: &CheckedHeader) -> bool {
+        header.rank().chain_work() >= self.chain_work
+    }
+
+    /// Whether an orphan stands for enough work by itself to be kept.
+    pub fn are_met_by_orphan(&self, orphan: &CheckedHeader) -> bool {
+        orphan.work() >= self.orphan_work
+    }
+}
+
 /// A branch of the forest, from where it leaves the best chain to its tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
@@ -176,7 +197,7 @@ impl Forest {
             return Insert::Invalid(error);
         }
         // Before its time is looked at: whatever is kept aside has cost its sender work.
-        if origin == Origin::Unsolicited && header.rank().chain_work() < self.threshold() {
+        if origin == Origin::Unsolicited && !self.demands().are_met_by_chain_of(header) {
             return Insert::TooLow;
         }
         if rules::is_early(spec, header.header().pow.time, now_unix_secs) {
@@ -228,10 +249,13 @@ impl Forest {
         header.rank().chain_work() >= self.below_head(RELAY_DEPTH)
     }
 
-    /// Whether an orphan that nobody asked for stands for enough work to be kept.
-    pub fn is_worth_keeping(&self, orphan: &CheckedHeader) -> bool {
+    /// What the head asks of blocks that nobody asked for.
+    pub fn demands(&self) -> Demands {
         let own = self.tree[self.head].numbers.own_work();
-        orphan.work() >= own / U256::from(ORPHAN_WORK_DIVISOR)
+        Demands {
+            chain_work: self.threshold(),
+            orphan_work: own / U256::from(ORPHAN_WORK_DIVISOR),
+        }
     }
 
     /// A body for this header is in the store.

@@ -1,6 +1,6 @@
 //! What a node passes on: a block is news to others whatever way parts of it came here before.
 
-use chain::Verdict;
+use chain::{CheckedBlock, Fault, Input, Peer, Request, U256, Verdict, params::REQUEST_BUDGET};
 
 use crate::support::{
     builder::{Builder, Plan, hash, regtest},
@@ -97,4 +97,79 @@ fn an_early_block_that_came_again_is_not_announced_twice() {
     shell.pass(3);
     assert!(shell.out.blocks.is_empty());
     assert!(shell.node.early().is_empty());
+/// The header alone of a block that a peer gossips.
+fn announce(shell: &mut Shell, from: u64, block: &CheckedBlock) -> Verdict {
+    let (from, header) = (Peer(from), block.header().clone());
+    shell.input(Input::Announced { from, header })
+}
+
+/// How often a peer was asked for headers; forgets it.
+fn asked_headers(shell: &mut Shell, of: u64) -> usize {
+    let sent = std::mem::take(&mut shell.out.sent);
+    let is_question =
+        |(to, request): &&(Peer, Request)| to.0 == of && matches!(request, Request::Headers(_));
+    sent.iter().filter(is_question).count()
+}
+
+/// P7: a gossiped block of which no more than the header is looked at is not kept, not passed on
+/// and not punished: its sender is asked for headers, and followed if they have the work.
+#[test]
+fn p7_the_header_of_a_gossiped_block_leads_to_headers() {
+    let (mut builder, mut shell) = world();
+    let chain = builder.chain(builder.genesis, 3);
+    shell.connect(1);
+    assert_eq!(announce(&mut shell, 1, &chain[2]), Verdict::Ignore);
+    assert_eq!(asked_headers(&mut shell, 1), 1);
+    assert!(shell.node.orphans().is_empty());
+    assert_eq!(shell.node.forest().tree().find(&hash(&chain[2])), None);
+    let headers = chain.iter().map(|block| block.header().clone()).collect();
+    let from = Peer(1);
+    shell.input(Input::Headers { from, headers });
+    assert_eq!(shell.asked_blocks(1).len(), 3);
+    assert_eq!(shell.node.sync().summaries()[0].points, 0);
+}
+
+/// That of a block that is here says where its sender stands, and no more.
+#[test]
+fn the_header_of_a_known_block_is_a_claim() {
+    let (mut builder, mut shell) = world();
+    let block = builder.mine(builder.genesis);
+    shell.own(&block);
+    shell.connect(1);
+    assert_eq!(announce(&mut shell, 1, &block), Verdict::Ignore);
+    assert_eq!(asked_headers(&mut shell, 1), 0);
+    let claimed = block.header().rank().chain_work();
+    assert_eq!(shell.node.sync().summaries()[0].chain_work, Some(claimed));
+}
+
+/// Threat C2: that of a chain which does not even claim the work to be kept leads to nothing.
+#[test]
+fn c2_the_header_of_a_chain_of_little_work_leads_to_nothing() {
+    let (mut builder, mut shell) = world();
+    let block = builder.mine(builder.genesis);
+    shell.connect(1);
+    shell.node.set_min_chain_work(U256::MAX >> 1);
+    assert_eq!(announce(&mut shell, 1, &block), Verdict::Ignore);
+    assert_eq!(asked_headers(&mut shell, 1), 0);
+    let work = block.header().rank().chain_work();
+    shell.node.set_min_chain_work(work);
+    announce(&mut shell, 1, &block);
+    assert_eq!(asked_headers(&mut shell, 1), 1, "just enough");
+}
+
+/// R1: each such header is one of its sender's requests, so a flood of them is charged.
+#[test]
+fn r1_headers_of_gossip_are_paid_like_requests() {
+    let (mut builder, mut shell) = world();
+    let block = builder.mine(builder.genesis);
+    shell.connect(1);
+    for _ in 0..2 * REQUEST_BUDGET {
+        announce(&mut shell, 1, &block);
+    }
+    assert_eq!(shell.node.sync().summaries()[0].points, 0);
+    for _ in 0..Fault::LIMIT {
+        announce(&mut shell, 1, &block);
+    }
+    let dropped = [(Peer(1), Fault::TooManyRequests)];
+    assert_eq!(shell.out.disconnected, dropped);
 }

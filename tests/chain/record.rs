@@ -101,6 +101,10 @@ fn inputs(
             from: peer,
             request: request.clone(),
         },
+        Input::Announced {
+            from: peer,
+            header: parts.blocks[choice % 2].header().clone(),
+        },
         Input::Headers {
             from: peer,
             headers: headers.map(|block| block.header().clone()).collect(),

@@ -58,6 +58,28 @@ impl<E: Execution> Node<E> {
         }
     }
 
+    /// Takes the header of a gossiped block that is not worth a look at its body. Like a status it
+    /// costs its sender a request and may lead to a question for headers, and nothing is kept: a
+    /// chain that has the work after all comes that way.
+    pub(super) fn take_announced(
+        &mut self,
+        from: Peer,
+        header: &CheckedHeader,
+        step: &mut Step<'_>,
+    ) {
+        if !self.spend(from, 0, step) {
+            return;
+        }
+        let tree = self.forest.tree();
+        match tree.find(&header.hash()) {
+            Some(id) if tree[id].stage != Stage::Invalid => self.claimed_by(Some(from), id),
+            None if self.forest.demands().are_met_by_chain_of(header) => {
+                self.ask_headers(from, step);
+            }
+            _ => {}
+        }
+    }
+
     /// Whether a block's header is in the tree and its body is not.
     fn awaits_body(&self, hash: &BlockHash) -> bool {
         let tree = self.forest.tree();
@@ -245,7 +267,7 @@ impl<E: Execution> Node<E> {
         origin: Origin,
         step: &mut Step<'_>,
     ) {
-        if origin == Origin::Solicited || self.forest.is_worth_keeping(block.header()) {
+        if origin == Origin::Solicited || self.forest.demands().are_met_by_orphan(block.header()) {
             self.orphans.insert(block, from, origin);
         }
         if let Some(peer) = from {

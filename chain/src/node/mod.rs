@@ -267,6 +267,7 @@ impl<E: Execution> Node<E> {
                 self.pool.remember(departed);
                 self.take_journal(transactions, step);
             }
+            Input::Announced { from, header } => self.take_announced(from, &header, step),
             Input::Headers { from, headers } => self.take_headers(from, &headers, step),
             Input::Status { from, status } => self.take_status(from, &status, step),
             Input::Answered { from, request } => self.take_answered(from, &request, step),

@@ -29,23 +29,19 @@ pub fn write(out: &mut Writer, input: &Input) {
         Input::Unserved { to, request } => asked(out, 2, *to, request),
         Input::Unanswered { from, request } => asked(out, 3, *from, request),
         Input::Headers { from, headers } => {
-            out.u8(4);
-            peer(out, *from);
+            begin(out, 4, *from);
             out.list(headers, |out, item| out.bytes(&item.header().encode()));
         }
         Input::Status { from, status } => {
-            out.u8(5);
-            peer(out, *from);
+            begin(out, 5, *from);
             out.bytes(&codec::encode(status));
         }
         Input::Transactions { from, transactions } => {
-            out.u8(6);
-            peer(out, *from);
+            begin(out, 6, *from);
             out.list(transactions, transaction);
         }
         Input::Refused { from, hash, fault } => {
-            out.u8(7);
-            peer(out, *from);
+            begin(out, 7, *from);
             out.option(hash.as_ref(), |out, hash| out.raw(&hash.0));
             out.u8(fault_number(*fault));
         }
@@ -73,22 +69,25 @@ pub fn write(out: &mut Writer, input: &Input) {
             asked(out, 10, *from, request);
             out.u64(ticket.0);
         }
-        Input::Connected(from) => {
-            out.u8(11);
-            peer(out, *from);
-        }
-        Input::Disconnected(from) => {
-            out.u8(12);
-            peer(out, *from);
-        }
+        Input::Connected(from) => begin(out, 11, *from),
+        Input::Disconnected(from) => begin(out, 12, *from),
         Input::Tick => out.u8(13),
         Input::Continue => out.u8(14),
+        Input::Announced { from, header } => {
+            begin(out, 15, *from);
+            out.bytes(&header.header().encode());
+        }
     }
 }
 
-fn asked(out: &mut Writer, kind: u8, from: Peer, request: &Request) {
+/// Writes the number of an input from a peer, and the peer.
+fn begin(out: &mut Writer, kind: u8, from: Peer) {
     out.u8(kind);
     peer(out, from);
+}
+
+fn asked(out: &mut Writer, kind: u8, from: Peer, request: &Request) {
+    begin(out, kind, from);
     out.bytes(&request.encode());
 }
 
@@ -157,6 +156,10 @@ pub fn read(reader: &mut Reader<'_>, spec: &ChainSpec) -> Result<Input, RecordEr
         12 => Input::Disconnected(read_peer(reader)?),
         13 => Input::Tick,
         14 => Input::Continue,
+        15 => Input::Announced {
+            from: read_peer(reader)?,
+            header: read_header(reader, spec)?,
+        },
         other => return Err(malformed(format!("no input has the number {other}"))),
     })
 }
