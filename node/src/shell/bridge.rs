@@ -23,6 +23,7 @@ use super::{
     check::Senders,
     core::{Message, Outgoing},
     delay::Delayed,
+    gate::Gate,
     inputs,
     metrics::Metrics,
     peers::Introduction,
@@ -207,7 +208,7 @@ impl Running {
         &self,
         bytes: usize,
         token: Option<GossipToken>,
-        check: impl FnOnce(&ChainSpec, &Senders) -> Vec<Input> + Send + 'static,
+        check: impl FnOnce(&ChainSpec, &Senders, &Gate) -> Vec<Input> + Send + 'static,
     ) {
         let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
         let kib = kib.clamp(CHECK_KIB_MIN, CHECKS_KIB_MAX);
@@ -215,12 +216,11 @@ impl Running {
             return;
         };
         let (spec, inbox) = (Arc::clone(&self.bridge.spec), self.bridge.inbox.clone());
-        let senders = Senders::of(
-            &self.bridge.views.borrow().api.pool,
-            &self.bridge.metrics.senders,
-        );
+        let view = Arc::clone(&self.bridge.views.borrow());
+        let senders = Senders::of(&view.api.pool, &self.bridge.metrics.senders);
+        let gate = Gate::of(&view);
         rayon::spawn(move || {
-            let inputs = check(&spec, &senders);
+            let inputs = check(&spec, &senders, &gate);
             let checked = Message::Checked {
                 inputs,
                 token,
@@ -233,15 +233,15 @@ impl Running {
 
     async fn take_gossip(&self, peer: Peer, token: GossipToken, message: Gossip) {
         let bytes = inputs::gossip_bytes(&message);
-        let input = move |spec: &ChainSpec, senders: &Senders| {
-            vec![inputs::of_gossip(peer, message, spec, senders)]
+        let input = move |spec: &ChainSpec, senders: &Senders, gate: &Gate| {
+            vec![inputs::of_gossip(peer, message, spec, senders, gate)]
         };
         self.check(bytes, Some(token), input).await;
     }
 
     async fn take_response(&self, peer: Peer, request: Request, response: Response) {
         let bytes = inputs::response_bytes(&response);
-        let inputs = move |spec: &ChainSpec, senders: &Senders| {
+        let inputs = move |spec: &ChainSpec, senders: &Senders, _: &Gate| {
             inputs::of_response(peer, request, response, spec, senders)
         };
         self.check(bytes, None, inputs).await;

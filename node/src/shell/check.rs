@@ -71,7 +71,15 @@ pub fn block(
     spec: &ChainSpec,
     senders: &Senders,
 ) -> Result<CheckedBlock, CheckError> {
-    let matched = MatchedBlock::check(block, spec)?;
+    matched(MatchedBlock::check(block, spec)?, spec, senders)
+}
+
+/// Checks the transactions of a block in parallel.
+pub fn matched(
+    matched: MatchedBlock,
+    spec: &ChainSpec,
+    senders: &Senders,
+) -> Result<CheckedBlock, CheckError> {
     let results = senders.check(matched.transactions(), spec);
     matched.assemble(results)
 }
@@ -118,7 +126,7 @@ pub fn stored(
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use chain::{
         Account, Address, Header, Time,
         header::{Extension, PowHeader},
@@ -138,7 +146,8 @@ mod tests {
             .spec
     }
 
-    fn transfers(count: u64) -> Vec<Vec<u8>> {
+    /// So many signed transfers of one sender.
+    pub fn transfers(count: u64) -> Vec<Vec<u8>> {
         let key = dev_key(0);
         let transfer = |nonce| Transfer {
             chain_id: 1338,
@@ -178,13 +187,9 @@ mod tests {
 
     /// A block that passes the stateless check.
     fn block_of(transactions: &[Vec<u8>], spec: &ChainSpec) -> Block {
-        let body = chain::Body(transactions.to_vec());
         let extension = Extension {
             height: 1,
             gas_limit: spec.at(1).gas_limit,
-            transactions_root: merkle::root(&body.0),
-            transaction_count: u32::try_from(body.0.len()).unwrap(),
-            body_bytes: u32::try_from(body.encoded_len()).unwrap(),
             ..Extension::default()
         };
         let pow = PowHeader {
@@ -192,7 +197,19 @@ mod tests {
             bits: spec.pow_limit_bits,
             ..PowHeader::default()
         };
-        let mut header = Header::sealed(pow, extension);
+        mined(Header { pow, extension }, transactions)
+    }
+
+    /// A block of these transactions whose header is this one otherwise, with its work done.
+    pub fn mined(header: Header, transactions: &[Vec<u8>]) -> Block {
+        let body = chain::Body(transactions.to_vec());
+        let extension = Extension {
+            transactions_root: merkle::root(&body.0),
+            transaction_count: u32::try_from(body.0.len()).unwrap(),
+            body_bytes: u32::try_from(body.encoded_len()).unwrap(),
+            ..header.extension
+        };
+        let mut header = Header::sealed(header.pow, extension);
         while !header.pow.bits.target().unwrap().is_met_by(&header.hash()) {
             header.pow.nonce += 1;
         }

@@ -3,17 +3,26 @@
 //! Runs on rayon's threads. Called by `bridge`.
 
 use chain::{
-    Block, BlockHash, ChainSpec, Fault, Gossip, Input, Peer, Request, Response,
-    params::HEADER_WIRE_BYTES,
+    Block, BlockHash, ChainSpec, CheckedBlock, CheckedHeader, Fault, Gossip, Input, MatchedBlock,
+    Peer, Request, Response, check::CheckError, params::HEADER_WIRE_BYTES,
 };
 use tracing::debug;
 
-use super::check::{self, Senders};
+use super::{
+    check::{self, Senders},
+    gate::{Gate, Look},
+};
 
 /// The input that a gossiped message is.
-pub fn of_gossip(from: Peer, message: Gossip, spec: &ChainSpec, senders: &Senders) -> Input {
+pub fn of_gossip(
+    from: Peer,
+    message: Gossip,
+    spec: &ChainSpec,
+    senders: &Senders,
+    gate: &Gate,
+) -> Input {
     match message {
-        Gossip::Block(block) => checked_block(from, block, spec, senders),
+        Gossip::Block(block) => gossiped_block(from, block, spec, senders, gate),
         Gossip::Transaction(bytes) => checked_transactions(from, &[bytes], spec),
     }
 }
@@ -74,9 +83,47 @@ fn refused(from: Peer, hash: Option<BlockHash>, fault: Fault, request: Request) 
     ]
 }
 
+/// A block that nobody asked for: its header is judged before its body is looked at.
+fn gossiped_block(
+    from: Peer,
+    block: Block,
+    spec: &ChainSpec,
+    senders: &Senders,
+    gate: &Gate,
+) -> Input {
+    let hash = block.header.hash();
+    let header = match CheckedHeader::check(block.header, spec) {
+        Ok(header) => header,
+        Err(error) => return block_input(from, hash, Err(error)),
+    };
+    match gate.look(&header, spec) {
+        Look::Whole => {
+            let matched = MatchedBlock::join(header, block.body);
+            let checked = matched.and_then(|matched| check::matched(matched, spec, senders));
+            block_input(from, hash, checked)
+        }
+        Look::Header => {
+            debug!(peer = from.0, %hash, "looked at the header of a block alone");
+            Input::Announced { from, header }
+        }
+        Look::Refused(error) => {
+            debug!(peer = from.0, %hash, "refused a block: {error}");
+            Input::Refused {
+                from,
+                hash: None,
+                fault: Fault::InvalidBlock,
+            }
+        }
+    }
+}
+
 fn checked_block(from: Peer, block: Block, spec: &ChainSpec, senders: &Senders) -> Input {
     let hash = block.header.hash();
-    match check::block(block, spec, senders) {
+    block_input(from, hash, check::block(block, spec, senders))
+}
+
+fn block_input(from: Peer, hash: BlockHash, checked: Result<CheckedBlock, CheckError>) -> Input {
+    match checked {
         Ok(block) => Input::Block {
             from: Some(from),
             block,
@@ -126,3 +173,6 @@ fn checked_transactions(from: Peer, items: &[Vec<u8>], spec: &ChainSpec) -> Inpu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

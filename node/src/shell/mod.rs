@@ -11,6 +11,7 @@ pub mod core;
 pub mod delay;
 pub mod desk;
 pub mod faucet;
+mod gate;
 mod inputs;
 pub mod journal;
 pub mod listen;

@@ -269,5 +269,6 @@ fn view(
         api: Arc::new(api),
         parent,
         status,
+        demands: node.forest().demands(),
     })
 }

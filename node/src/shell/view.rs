@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chain::{Reader, Status, template::TemplateParent};
+use chain::{Reader, Status, forest::Demands, template::TemplateParent};
 
 /// A version for templates and for peers; `api` is the part that the HTTP handlers see.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub struct View {
     pub parent: TemplateParent,
     /// What peers are told.
     pub status: Status,
+    /// What is asked of blocks that nobody asked for.
+    pub demands: Demands,
 }
 
 impl View {
