@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use chain::{Body, Request, Response, params::HEADERS_MAX};
+use chain::{Body, Request, Response, U256, params::HEADERS_MAX};
 use wallet::sign::{Transfer, sign_transfer};
 
 use super::{GROWTH_MIB, Scene, boast, client::Client, forge, wire::Answer};
-use crate::harness::wait_for;
+use crate::harness::{metric, wait_for};
 
 /// Orphans of the flood.
 const ORPHANS: u64 = 2_500;
@@ -20,6 +20,10 @@ const ORPHANS_LARGE: u64 = 240;
 const GROWTH_LARGE_MIB: u64 = 384;
 /// The target of an orphan that is just worth keeping: 2^9 hashes, where a block takes 2^17.
 const ORPHAN_BITS: u32 = 0x1f7f_ffff;
+/// The target of two hashes.
+const EASIEST_BITS: u32 = 0x207f_ffff;
+/// Orphans of that, of two megabytes each.
+const ORPHANS_EASY: u64 = 40;
 /// Headers of little work.
 const HEADERS: u32 = 150_000;
 /// Mebibytes by which those may make a node grow: one header in memory takes some 300 bytes.
@@ -77,6 +81,37 @@ fn large_orphans_are_not_kept_either() {
     });
     scene.goes_on(10);
     scene.ends_unharmed("large orphans", GROWTH_LARGE_MIB);
+}
+
+/// Blocks of two hashes, full of good signatures: none of these is recovered, the sender is asked
+/// for the headers that lead to them, and stays. One of enough work is checked in whole.
+#[test]
+fn orphans_of_little_work_cost_no_signatures() {
+    let scene = Scene::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counted, status) = (Arc::clone(&asked), scene.network.claim(U256::ZERO));
+    // Its status claims nothing, so nobody asks it for headers but for what it gossips.
+    let client = scene.attacker(move |request| match request {
+        Request::Status(_) => Response::Status(status.clone()).into(),
+        Request::Headers(_) => {
+            counted.fetch_add(1, Relaxed);
+            Response::Headers(Vec::new()).into()
+        }
+        _ => Answer::Decline,
+    });
+    let recovered = || metric(&scene.victim, "lignum_senders_recovered_total");
+    let body = large_body();
+    let gossip = |number, bits| {
+        client.gossip_block(forge::orphan(&scene.network, number, bits, &body).encode());
+    };
+    (0..ORPHANS_EASY).for_each(|number| gossip(number, EASIEST_BITS));
+    wait_for("a question for headers", || asked.load(Relaxed) > 0);
+    gossip(ORPHANS_EASY, ORPHAN_BITS);
+    wait_for("the check of the last one", || recovered() > 0.0);
+    scene.goes_on(5);
+    assert_eq!(recovered(), body.0.len() as f64, "one block's");
+    assert!(!client.was_dropped());
+    scene.ends_unharmed("orphans of little work", GROWTH_LARGE_MIB);
 }
 
 /// Claims the most work and answers every question for headers with as many as there may be, of

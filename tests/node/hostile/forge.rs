@@ -119,13 +119,15 @@ pub fn missed(mut header: Header) -> Header {
     header
 }
 
-/// A block whose parent nobody has, with as little work as its bits ask for.
+/// A block whose parent nobody has, with as little work as its bits ask for, of a chain that claims
+/// the most.
 pub fn orphan(network: &Network, number: u64, bits: u32, body: &Body) -> Block {
     let mut header = network.genesis.clone();
     header.pow.parent.0[..8].copy_from_slice(&number.to_le_bytes());
     header.pow.parent.0[31] = 0xee;
     header.pow.bits = chain::Bits(bits);
     header.extension.height = 1_000_000;
+    header.extension.chain_work = super::boast();
     Block {
         header: mined(with_body(header, body)),
         body: body.clone(),
