@@ -197,11 +197,11 @@ pub mod tests {
             bits: spec.pow_limit_bits,
             ..PowHeader::default()
         };
-        mined(Header { pow, extension }, transactions)
+        mined(&Header { pow, extension }, transactions)
     }
 
     /// A block of these transactions whose header is this one otherwise, with its work done.
-    pub fn mined(header: Header, transactions: &[Vec<u8>]) -> Block {
+    pub fn mined(header: &Header, transactions: &[Vec<u8>]) -> Block {
         let body = chain::Body(transactions.to_vec());
         let extension = Extension {
             transactions_root: merkle::root(&body.0),

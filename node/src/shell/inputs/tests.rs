@@ -68,12 +68,12 @@ impl World {
         header.pow.parent = BlockHash([9; 32]);
         header.pow.bits = bits;
         header.extension.chain_work = U256::MAX >> 1;
-        mined(header, &transfers(TRANSACTIONS))
+        mined(&header, &transfers(TRANSACTIONS))
     }
 
     /// A good block after genesis.
     fn block(&self) -> Block {
-        mined(self.child(&self.genesis), &transfers(TRANSACTIONS))
+        mined(&self.child(&self.genesis), &transfers(TRANSACTIONS))
     }
 
     fn commit(&mut self, batch: &Batch) {
@@ -177,7 +177,7 @@ fn h3_wrong_bits_on_a_known_parent_cost_no_signature() {
     world.is_checked(&world.block());
     let mut header = world.child(&world.genesis);
     header.pow.bits = EASIEST;
-    let input = world.gossip(&mined(header, &transfers(TRANSACTIONS)));
+    let input = world.gossip(&mined(&header, &transfers(TRANSACTIONS)));
     let fault = Fault::InvalidBlock;
     let refused = matches!(
         input,
@@ -219,7 +219,7 @@ fn a_block_that_is_here_costs_no_signature() {
 fn a_child_of_an_invalid_block_costs_no_signature() {
     let mut world = World::new();
     let block = world.block();
-    let child = mined(world.child(&block.header), &transfers(TRANSACTIONS));
+    let child = mined(&world.child(&block.header), &transfers(TRANSACTIONS));
     world.commit(&header_batch(&block));
     world.is_checked(&child);
     world.commit(&Batch {
