@@ -97,6 +97,8 @@ fn an_early_block_that_came_again_is_not_announced_twice() {
     shell.pass(3);
     assert!(shell.out.blocks.is_empty());
     assert!(shell.node.early().is_empty());
+}
+
 /// The header alone of a block that a peer gossips.
 fn announce(shell: &mut Shell, from: u64, block: &CheckedBlock) -> Verdict {
     let (from, header) = (Peer(from), block.header().clone());
