@@ -183,17 +183,17 @@ impl<E: Execution> Node<E> {
         let mut touched = BTreeSet::new();
         for id in undone.iter().chain(redone) {
             let changes = self.states.changes_of(*id, &self.forest, step.db)?;
-            touched.extend(changes.accounts.iter().map(|change| change.address));
+            let addresses = changes.accounts.iter().map(|change| change.address.into());
+            touched.extend(addresses.filter(|address| self.pool.has_sender(address)));
         }
         let places = self.places(redone, step.db)?;
-        let mined = |hash: &TxHash| places.get(hash).copied();
+        let mined = |hash: &TxHash| places.get(hash);
         for address in touched {
-            let address = address.into();
             let account = self.execution.account(self.head_state(), &address);
             self.pool
                 .account_changed(&address, account.as_ref(), &mined, step.now);
         }
-        let is_mined = |hash: &TxHash| places.contains_key(hash);
+        let is_mined = |hash: &TxHash| places.get(hash).is_some();
         self.undone(undone, &is_mined, step);
         Ok(())
     }

@@ -1,9 +1,6 @@
 //! The pool in its node: transactions that are offered to it, and those that come back into it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Node, Step};
 use crate::{
@@ -223,30 +220,62 @@ impl<E: Execution> Node<E> {
 
     /// Where the transactions of these executed blocks stand. What memory has let go of, or has never
     /// had since a restart, is read from the store: what is told of a transaction is kept.
-    pub(super) fn places(
-        &self,
-        blocks: &[EntryId],
-        db: &dyn Reader,
-    ) -> Result<BTreeMap<TxHash, BlockId>, StoreError> {
-        let mut places = BTreeMap::new();
+    pub(super) fn places(&self, blocks: &[EntryId], db: &dyn Reader) -> Result<Places, StoreError> {
+        let mut places = Places::default();
         for id in blocks {
             let entry = &self.forest.tree()[*id];
             let block = entry.id();
             let version = self.states.get(*id);
             match version.map(|version| &version.transactions) {
                 Some(transactions) if !transactions.is_empty() => {
-                    let hashes = transactions.iter().map(CheckedTransaction::hash);
-                    places.extend(hashes.map(|hash| (hash, block)));
+                    places.add(block, transactions.iter().map(CheckedTransaction::hash));
                 }
                 _ if entry.body_bytes > EMPTY_BODY_BYTES => {
                     let hash = block.hash;
                     let missing = || StoreError(format!("no body for executed block {hash}"));
                     let body = db.body(&hash)?.ok_or_else(missing)?;
-                    places.extend(body.0.iter().map(|bytes| (hash_of(bytes), block)));
+                    places.add(block, body.0.iter().map(|bytes| hash_of(bytes)));
                 }
                 _ => {}
             }
         }
+        places.sort();
         Ok(places)
+    }
+}
+
+/// Transactions by their hashes, and the blocks that have them. A list that is sorted once: a reorg
+/// over many full blocks has too many of them for a tree.
+#[derive(Default)]
+pub(super) struct Places {
+    blocks: Vec<BlockId>,
+    /// With the places of their blocks.
+    list: Vec<(Key, usize)>,
+}
+
+/// A hash behind its beginning: most comparisons end with the first number.
+type Key = (u64, TxHash);
+
+fn key(hash: TxHash) -> Key {
+    let first = hash.0.first_chunk().expect("a hash has more than 8 bytes");
+    (u64::from_be_bytes(*first), hash)
+}
+
+impl Places {
+    fn add(&mut self, block: BlockId, hashes: impl Iterator<Item = TxHash>) {
+        let place = self.blocks.len();
+        self.blocks.push(block);
+        self.list.extend(hashes.map(|hash| (key(hash), place)));
+    }
+
+    fn sort(&mut self) {
+        self.list.sort_unstable();
+    }
+
+    /// The block that has this transaction.
+    pub(super) fn get(&self, hash: &TxHash) -> Option<BlockId> {
+        let wanted = key(*hash);
+        let at = self.list.binary_search_by(|(key, _)| key.cmp(&wanted));
+        at.ok().map(|at| self.blocks[self.list[at].1])
     }
 }

@@ -248,6 +248,11 @@ impl Pool {
         });
     }
 
+    /// Whether there are transactions of this sender.
+    pub fn has_sender(&self, address: &Address) -> bool {
+        self.shared.senders.contains_key(address)
+    }
+
     /// Judges a sender's transactions again after a block changed its account. `mined` says in
     /// which block of the best chain a transaction stands, of those that joined it just now.
     pub fn account_changed(
