@@ -1,6 +1,6 @@
 //! What a node passes on: a block is news to others whatever way parts of it came here before.
 
-use chain::{CheckedBlock, Fault, Input, Peer, Request, U256, Verdict, params::REQUEST_BUDGET};
+use chain::{CheckedBlock, Input, Peer, Request, Ticket, U256, Verdict, params::REQUEST_BUDGET};
 
 use crate::support::{
     builder::{Builder, Plan, hash, regtest},
@@ -159,19 +159,43 @@ fn c2_the_header_of_a_chain_of_little_work_leads_to_nothing() {
     assert_eq!(asked_headers(&mut shell, 1), 1, "just enough");
 }
 
-/// R1: each such header is one of its sender's requests, so a flood of them is charged.
+/// P2: an honest node that catches up forwards what is news to it and old to us, as fast as a third
+/// one sends it: that takes nothing from its credit, nor from what it may ask us.
 #[test]
-fn r1_headers_of_gossip_are_paid_like_requests() {
+fn p2_headers_of_gossip_cost_an_honest_relay_nothing() {
     let (mut builder, mut shell) = world();
     let block = builder.mine(builder.genesis);
+    shell.own(&block);
     shell.connect(1);
-    for _ in 0..2 * REQUEST_BUDGET {
+    for _ in 0..3 * REQUEST_BUDGET {
         announce(&mut shell, 1, &block);
     }
     assert_eq!(shell.node.sync().summaries()[0].points, 0);
-    for _ in 0..Fault::LIMIT {
-        announce(&mut shell, 1, &block);
-    }
-    let dropped = [(Peer(1), Fault::TooManyRequests)];
-    assert_eq!(shell.out.disconnected, dropped);
+    let request = Request::Headers(vec![builder.genesis]);
+    let (from, ticket) = (Peer(1), Ticket(7));
+    shell.input(Input::Request {
+        from,
+        ticket,
+        request,
+    });
+    assert_eq!(shell.out.declined, []);
+    assert_eq!(shell.out.disconnected, []);
+}
+
+/// Those of children of a block that has failed lead to no question.
+#[test]
+fn the_header_of_a_child_of_an_invalid_block_leads_to_nothing() {
+    let (mut builder, mut shell) = world();
+    let spoil = |block: &mut chain::Block| block.header.extension.state_root.0[9] ^= 1;
+    let plan = Plan {
+        alter: &spoil,
+        ..Plan::default()
+    };
+    let bad = builder.plan(builder.genesis, &plan);
+    let child = builder.mine(hash(&bad));
+    shell.connect(1);
+    shell.gossip(2, &bad);
+    assert_eq!(announce(&mut shell, 1, &bad), Verdict::Ignore);
+    assert_eq!(announce(&mut shell, 1, &child), Verdict::Ignore);
+    assert_eq!(asked_headers(&mut shell, 1), 0);
 }

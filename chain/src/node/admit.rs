@@ -58,25 +58,28 @@ impl<E: Execution> Node<E> {
         }
     }
 
-    /// Takes the header of a gossiped block that is not worth a look at its body. Like a status it
-    /// costs its sender a request and may lead to a question for headers, and nothing is kept: a
-    /// chain that has the work after all comes that way.
+    /// Takes the header of a gossiped block that is not worth a look at its signatures. Like a status it
+    /// may lead to a question for headers, and nothing is kept: a chain that has the work after all
+    /// comes that way. It costs its sender nothing: who forwards what is news to himself, as an honest
+    /// node that catches up does, cannot know what we have.
     pub(super) fn take_announced(
         &mut self,
         from: Peer,
         header: &CheckedHeader,
         step: &mut Step<'_>,
     ) {
-        if !self.spend(from, 0, step) {
-            return;
-        }
         let tree = self.forest.tree();
+        let is_invalid = |id: EntryId| tree[id].stage == Stage::Invalid;
         match tree.find(&header.hash()) {
-            Some(id) if tree[id].stage != Stage::Invalid => self.claimed_by(Some(from), id),
+            Some(id) if is_invalid(id) => {}
+            Some(id) => self.claimed_by(Some(from), id),
+            None if tree
+                .find(&header.header().pow.parent)
+                .is_some_and(is_invalid) => {}
             None if self.forest.demands().are_met_by_chain_of(header) => {
                 self.ask_headers(from, step);
             }
-            _ => {}
+            None => {}
         }
     }
 

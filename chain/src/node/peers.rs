@@ -128,7 +128,11 @@ impl<E: Execution> Node<E> {
         step: &mut Step<'_>,
     ) {
         let bytes = weight(&request, &self.forest, &self.pool.snapshot());
-        if !self.spend(from, bytes, step) {
+        let spending = self.sync.spend(from, bytes);
+        if spending == Spending::Charged {
+            self.charge(Some(from), Fault::TooManyRequests, step);
+        }
+        if spending != Spending::Served {
             step.effects.push(Effect::Decline { ticket });
             return;
         }
@@ -136,16 +140,6 @@ impl<E: Execution> Node<E> {
             self.take_status(from, status, step);
         }
         step.effects.push(Effect::Serve { ticket, request });
-    }
-
-    /// Takes a request with an answer of so many bytes out of a peer's budget, and charges one that is
-    /// far beyond it. Whether it is within.
-    pub(super) fn spend(&mut self, from: Peer, bytes: u64, step: &mut Step<'_>) -> bool {
-        let spending = self.sync.spend(from, bytes);
-        if spending == Spending::Charged {
-            self.charge(Some(from), Fault::TooManyRequests, step);
-        }
-        spending == Spending::Served
     }
 
     /// Time has passed: early blocks, time-outs, reminders, and a look at where the peers

@@ -3,8 +3,8 @@
 //! Runs on rayon's threads. Called by `bridge`.
 
 use chain::{
-    Block, BlockHash, ChainSpec, CheckedBlock, CheckedHeader, Fault, Gossip, Input, MatchedBlock,
-    Peer, Request, Response, check::CheckError, params::HEADER_WIRE_BYTES,
+    Block, BlockHash, ChainSpec, CheckedBlock, Fault, Gossip, Input, MatchedBlock, Peer, Request,
+    Response, check::CheckError, params::HEADER_WIRE_BYTES,
 };
 use tracing::debug;
 
@@ -83,7 +83,8 @@ fn refused(from: Peer, hash: Option<BlockHash>, fault: Fault, request: Request) 
     ]
 }
 
-/// A block that nobody asked for: its header is judged before its body is looked at.
+/// A block that nobody asked for: its header is judged before its signatures are looked at. A body
+/// that is not the header's is its sender's fault whatever the header: nobody honest forwards one.
 fn gossiped_block(
     from: Peer,
     block: Block,
@@ -92,18 +93,15 @@ fn gossiped_block(
     gate: &Gate,
 ) -> Input {
     let hash = block.header.hash();
-    let header = match CheckedHeader::check(block.header, spec) {
-        Ok(header) => header,
+    let matched = match MatchedBlock::check(block, spec) {
+        Ok(matched) => matched,
         Err(error) => return block_input(from, hash, Err(error)),
     };
-    match gate.look(&header, spec) {
-        Look::Whole => {
-            let matched = MatchedBlock::join(header, block.body);
-            let checked = matched.and_then(|matched| check::matched(matched, spec, senders));
-            block_input(from, hash, checked)
-        }
+    match gate.look(matched.header(), spec) {
+        Look::Whole => block_input(from, hash, check::matched(matched, spec, senders)),
         Look::Header => {
             debug!(peer = from.0, %hash, "looked at the header of a block alone");
+            let header = matched.header().clone();
             Input::Announced { from, header }
         }
         Look::Refused(error) => {

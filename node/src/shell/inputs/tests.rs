@@ -149,13 +149,33 @@ fn p1_an_orphan_of_little_work_costs_no_signature() {
     world.is_checked(&world.orphan(JUST_ENOUGH));
 }
 
-/// Its body is not even held against its header.
+/// P7: a body that is not the header's is held against its sender, however little work the header
+/// stands for: nobody can flood us with copies of a known block that differ in their bodies.
 #[test]
-fn p1_nor_does_a_body_that_is_another() {
-    let world = World::new();
-    let header = world.orphan(EASIEST).header;
-    let body = Body(vec![vec![0; 100]]);
-    world.is_announced(&Block { header, body });
+fn p7_a_body_that_is_another_is_its_senders_fault() {
+    let mut world = World::new();
+    let known = world.block();
+    world.commit(&header_batch(&known));
+    let bodies = vec![(id(&known), Arc::new(known.body.clone()))];
+    world.commit(&Batch {
+        bodies,
+        ..Batch::default()
+    });
+    for header in [world.orphan(EASIEST).header, known.header] {
+        let hash = header.hash();
+        let body = Body(vec![vec![0; 100]]);
+        let input = world.gossip(&Block { header, body });
+        let Input::Refused {
+            from,
+            hash: told,
+            fault,
+        } = input
+        else {
+            panic!("{input:?}");
+        };
+        assert_eq!((from, told, fault), (SENDER, Some(hash), Fault::Mismatch));
+    }
+    assert_eq!(world.counts.recovered.get(), 0, "signatures");
 }
 
 #[test]
