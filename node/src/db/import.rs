@@ -100,7 +100,7 @@ pub trait Source {
     /// The next one; none at the end.
     fn next(&mut self) -> Result<Option<Block>, Failure>;
 
-    /// Told now and then how many blocks were taken.
+    /// Told after each how many blocks were taken.
     fn taken(&mut self, _taken: &Taken) {}
 }
 
@@ -179,8 +179,8 @@ impl Importer {
             }
             if self.is_commit_due() {
                 self.commit()?;
-                source.taken(&taken);
             }
+            source.taken(&taken);
         }
         self.commit()?;
         source.taken(&taken);
@@ -228,10 +228,12 @@ impl Importer {
         self.batch_bytes += block.body().encoded_len();
         self.run(Input::Block { from: None, block })?;
         self.times.executing += started.elapsed();
-        if self.node.forest().tree().find(&hash).is_some() {
-            return Ok(());
-        }
-        let reason = "its parent is not there, or its time has not come";
+        let tree = self.node.forest().tree();
+        let reason = match tree.find(&hash).map(|id| tree[id].stage) {
+            None => "its parent is not there, or its time has not come",
+            Some(Stage::Invalid) => "it or a block before it was found invalid",
+            Some(_) => return Ok(()),
+        };
         Err(not_valid(height, &hash, &reason))
     }
 
@@ -256,6 +258,10 @@ impl Importer {
                     _ => {}
                 }
             }
+            // One block may bring many to execution that have waited for it.
+            if self.batch.executed.len() >= self.pace.commit_blocks {
+                self.commit()?;
+            }
         }
         Ok(())
     }
@@ -267,8 +273,9 @@ impl Importer {
     }
 
     fn is_commit_due(&self) -> bool {
-        self.batch.headers.len() >= self.pace.commit_blocks
-            || self.batch_bytes >= self.pace.commit_bytes
+        // Their headers may have been here before.
+        let blocks = self.batch.bodies.len();
+        blocks >= self.pace.commit_blocks || self.batch_bytes >= self.pace.commit_bytes
     }
 
     fn commit(&mut self) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chain::{
-    Address, Block, BlockHash, ChainSpec, CheckedTransaction, Reader, Store, hash::sha256,
+    Address, Batch, Block, BlockHash, ChainSpec, CheckedTransaction, Reader, Store, hash::sha256,
 };
 use wallet::{
     Key,
@@ -360,6 +360,48 @@ fn a_state_beyond_its_budget_ends_an_import_between_commits() {
         refused: 0,
     };
     assert_eq!(taken, Ok(want));
+}
+
+/// Of a node that has synced its headers first.
+#[test]
+fn blocks_whose_headers_are_here_are_committed_as_often() {
+    let chain = Chain::new();
+    let blocks = &chain.blocks[..FORK];
+    let place = tempfile::tempdir().unwrap();
+    let mut opened = chain.open(place.path());
+    let headers = blocks.iter().map(|block| Arc::new(block.header.clone()));
+    let headers = headers.collect();
+    opened
+        .store
+        .commit(&Batch {
+            headers,
+            ..Batch::default()
+        })
+        .unwrap();
+    drop(opened);
+    let opened = chain.open(place.path());
+    let (budget, pace) = (Budget::default(), pace(64, usize::MAX, 2, 8));
+    let mut importer = Importer::new(opened.node, opened.store, budget, pace).unwrap();
+    let taken = importer.take(&mut Memory::of(blocks), Refused::Stops);
+    assert_eq!(taken.unwrap().new, FORK as u64);
+    assert_eq!(importer.times().commits.len(), FORK / 8);
+    assert_eq!(importer.node().head().height, FORK as u64);
+}
+
+/// What was found invalid once is not counted as imported the next time.
+#[test]
+fn an_invalid_block_stays_invalid() {
+    let chain = Chain::new();
+    let place = tempfile::tempdir().unwrap();
+    let mut blocks = chain.blocks[..10].to_vec();
+    blocks[9] = with_wrong_state(&blocks[9]);
+    for _ in 0..2 {
+        let opened = chain.open(place.path());
+        let (taken, _) = take(opened, &mut Memory::of(&blocks), Pace::default());
+        let told = taken.unwrap_err();
+        let named = format!("block 10 {} is not valid", blocks[9].header.hash());
+        assert!(told.starts_with(&named), "{told}");
+    }
 }
 
 #[test]
