@@ -8,7 +8,7 @@ use std::sync::Arc;
 use api::desk::Desk;
 use chain::{CheckedBlock, Input};
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::info;
 
 use super::{core::Message, mining::Site};
 
@@ -25,10 +25,7 @@ pub fn open(site: Site) -> (Desk, mpsc::Receiver<CheckedBlock>) {
             ..site.clone()
         };
         let built = site.template(&site.view());
-        built.map_err(|error| {
-            error!("there is nothing to mine: {error}");
-            error.to_string()
-        })
+        built.map_err(|error| error.to_string())
     };
     (Desk::new(Arc::new(build), blocks), waiting)
 }

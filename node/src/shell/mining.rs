@@ -77,8 +77,8 @@ pub enum NoTemplate {
     #[error("the clock or the chain's work is at the end of its range")]
     End,
     /// A block hash that a transaction asked for is not to be had: the block would be invalid.
-    #[error("a block hash for its transactions could not be read: {0}")]
-    Hash(StoreError),
+    #[error("a block hash for its transactions could not be read: the log says why")]
+    Hash,
 }
 
 /// How a round ended.
@@ -264,7 +264,10 @@ impl Site {
             &self.options(self.clock.now().unix_secs),
         );
         match failure.take() {
-            Some(error) => Err(NoTemplate::Hash(error)),
+            Some(error) => {
+                error!("no template without a block hash of the chain: {error}");
+                Err(NoTemplate::Hash)
+            }
             None => built.ok_or(NoTemplate::End),
         }
     }

@@ -80,8 +80,7 @@ fn no_template_on_a_block_hash_that_was_not_read() {
     let empty = MemoryStore::default().snapshot().unwrap();
     let broken = with_reader(&view, Arc::new(empty));
     let refused = site.template_of(&broken, [&call]).unwrap_err();
-    assert!(matches!(refused, NoTemplate::Hash(_)), "{refused}");
-    assert!(refused.to_string().contains("no block at height 0"));
+    assert_eq!(refused, NoTemplate::Hash);
     assert_eq!(site.empty_template(&broken).unwrap().body.0.len(), 0);
     let block = site.template_of(&view, [&call]).unwrap();
     assert_eq!(block.body.0, [call.bytes().to_vec()]);
