@@ -254,6 +254,8 @@ impl Files {
             self.step_along(undone, redone)?;
             progress.at(self.checkpoint.height);
         }
+        // From the checkpoint itself: the way so far may have led away from its branch.
+        self.recent = Arc::new(Recent::at(self.checkpoint));
         let recent = guard(|| self.near(batch, head)).map_err(in_log)?;
         self.recent = Arc::new(recent.expect("no more blocks are left than memory may hold"));
         progress.end();

@@ -400,6 +400,28 @@ fn far_heads_are_reached_in_several_checkpoints() {
     world.check();
 }
 
+/// The head leaves the checkpoint's branch and comes back to it: the way by which it left is no
+/// measure of how far that is.
+#[test]
+fn a_head_that_comes_back_to_the_checkpoint_is_reached() {
+    for length in (120..=240).step_by(20) {
+        let mut world = World::new(8, Reach::Window);
+        let fork = world.forest.grow(0);
+        let mut ends = [fork; 2];
+        for (end, length) in ends.iter_mut().zip([length, 50]) {
+            for _ in 0..length {
+                *end = world.forest.grow(*end);
+            }
+        }
+        let [long, short] = ends;
+        world.move_to(long);
+        for tip in [short, long, short, long] {
+            world.move_to(tip);
+            world.check();
+        }
+    }
+}
+
 /// The state's file is made again from the log where it is missing, or of another log, also as an
 /// archive; an archive that is given up and wanted again is whole.
 #[test]
