@@ -24,10 +24,6 @@ use crate::{
     store::{RedbSnapshot, RedbStore},
 };
 
-/// State versions that are kept below the head, in blocks: enough for what a file's order brings. What
-/// lies deeper is found through the store.
-const WINDOW: u64 = 2;
-
 /// How an import goes about its work.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -37,6 +33,9 @@ pub struct Pace {
     pub commit_blocks: usize,
     /// Bytes of their bodies, about: a commit is due when there are as many.
     pub commit_bytes: usize,
+    /// State versions that are kept below the head, in blocks. What lies deeper is found through the
+    /// store, which takes long where branches come in turns.
+    pub window: u64,
 }
 
 impl Default for Pace {
@@ -45,6 +44,8 @@ impl Default for Pace {
             ahead: Limits::default(),
             commit_blocks: 64,
             commit_bytes: 2 * 1024 * 1024,
+            // A file has one chain.
+            window: 2,
         }
     }
 }
@@ -112,7 +113,7 @@ impl Importer {
         budget: Budget,
         pace: Pace,
     ) -> Result<Self, Failure> {
-        node.set_state_window(WINDOW);
+        node.set_state_window(pace.window);
         let snapshot = store.snapshot().map_err(damaged)?;
         Ok(Self {
             node,

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, fs, path::Path, sync::Arc};
 
-use chain::{Block, BlockHash, CheckedTransaction, Node};
+use chain::{Block, BlockHash, CheckedTransaction, Node, params::STATE_WINDOW};
 use state::Evm;
 use tracing::{info, warn};
 
@@ -73,7 +73,12 @@ pub fn fill(
     if !old.exists() {
         return Ok(store);
     }
-    let mut importer = Importer::new(node, store, budget, Pace::default())?;
+    // Branches come in turns, height by height.
+    let pace = Pace {
+        window: STATE_WINDOW,
+        ..Pace::default()
+    };
+    let mut importer = Importer::new(node, store, budget, pace)?;
     let lost = read_all(&mut importer, &old)?;
     let head = importer.node().head();
     info!("rebuilt up to block {} {}", head.height, head.hash);

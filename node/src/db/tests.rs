@@ -184,6 +184,7 @@ fn pace(ahead: usize, bytes: usize, threads: usize, commit: usize) -> Pace {
         },
         commit_blocks: commit,
         commit_bytes: bytes,
+        ..Pace::default()
     }
 }
 
