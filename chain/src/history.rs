@@ -1,11 +1,10 @@
 //! Which accounts a block's transactions belong to: what the index behind an account's history
 //! is made of.
 //!
-//! A block's rows are written with its execution and are never removed: they are named by the
-//! block's hash, so the rows of a block that left the best chain are told by its height's hash on
-//! the best chain, and are right again when it comes back. A reorg of any depth so costs the
-//! index nothing, and moves in the batch that moves the head. What stays behind is one row an
-//! account for each executed block, which the store keeps anyway, and which cost its miner work.
+//! A row is named by its block's hash, so a store may keep the rows of a block that left the best
+//! chain: they are told by its height's hash on the best chain, and are right again when it comes
+//! back. A reorg of any depth so costs such an index nothing, and the histories move in the batch
+//! that moves the head. A store that shows but the best chain's rows may as well forget the others.
 
 use std::collections::BTreeMap;
 

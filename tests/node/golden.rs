@@ -97,7 +97,7 @@ impl Golden {
 
 #[test]
 fn a_directory_of_this_format_is_served_as_it_was() {
-    let golden = Golden::unpack("format-2");
+    let golden = Golden::unpack("format-3");
     golden.assert_whole();
     let node = golden.world.node("node").start();
     golden.assert_served(&node);
@@ -107,9 +107,19 @@ fn a_directory_of_this_format_is_served_as_it_was() {
 
 #[test]
 fn a_directory_of_format_1_is_refused_and_rebuilt() {
-    let golden = Golden::unpack("format-1");
+    is_refused_and_rebuilt("1");
+}
+
+#[test]
+fn a_directory_of_format_2_is_refused_and_rebuilt() {
+    is_refused_and_rebuilt("2");
+}
+
+fn is_refused_and_rebuilt(format: &str) {
+    let golden = Golden::unpack(&format!("format-{format}"));
     let rebuild = format!("lignum node --reindex --datadir {}", golden.place());
-    golden.assert_refused(&["has format version 1", "reads 2", &rebuild]);
+    let told = format!("has format version {format}");
+    golden.assert_refused(&[&told, "reads 3", &rebuild]);
     let node = golden.world.node("node").with(&["--reindex"]).start();
     golden.assert_served(&node);
     assert_eq!(node.stop(), Some(0));
@@ -121,18 +131,18 @@ fn a_directory_of_format_1_is_refused_and_rebuilt() {
 #[test]
 fn a_directory_of_a_newer_format_is_refused() {
     for file in ["chain.redb", "state.redb"] {
-        let golden = Golden::unpack("format-2");
+        let golden = Golden::unpack("format-3");
         let path = golden.world.path("node").join(file);
         let database = Database::open(path).unwrap();
         let transaction = database.begin_write().unwrap();
         let meta = TableDefinition::<&str, &[u8]>::new("meta");
-        let version = 3_u32.to_le_bytes();
+        let version = 4_u32.to_le_bytes();
         let mut open = transaction.open_table(meta).unwrap();
         open.insert("format", version.as_slice()).unwrap();
         drop(open);
         transaction.commit().unwrap();
         drop(database);
-        let newer = "has format version 3, this program reads 2";
+        let newer = "has format version 4, this program reads 3";
         golden.assert_refused(&[file, newer, "use the lignum that wrote it"]);
     }
 }

@@ -3,9 +3,10 @@
 use chain::{Batch, BlockId, Header, Stage};
 
 use super::{
+    compact::{encode_changes, encode_receipts},
     history::encode_parties,
-    pieces::{split_changes, split_receipts},
-    tables::{WriteTables, block_key, encode_record, piece_key},
+    pieces::{put_long, remove_long},
+    tables::{WriteTables, block_key, encode_record},
     trouble::Trouble,
 };
 
@@ -16,22 +17,20 @@ pub fn apply(tables: &mut WriteTables<'_>, batch: &Batch) -> Result<(), Trouble>
     }
     for (id, body) in &batch.bodies {
         set_stage(tables, id, |stage| stage.max(Stage::Body))?;
-        tables.bodies.put(&block_key(id), &body.encode())?;
+        put_long(&mut tables.bodies, id, &body.encode())?;
     }
     for id in &batch.dropped {
         set_stage(tables, id, |_| Stage::Header)?;
-        tables.bodies.remove(&block_key(id))?;
+        remove_long(&mut tables.bodies, id)?;
     }
     for block in &batch.executed {
         set_stage(tables, &block.id, |_| Stage::Executed)?;
-        for (number, piece) in (0..).zip(split_changes(&block.changes)) {
-            tables.changes.put(&piece_key(&block.id, number), &piece)?;
-        }
-        for (number, piece) in (0..).zip(split_receipts(&block.receipts)) {
-            tables.receipts.put(&piece_key(&block.id, number), &piece)?;
-        }
+        let changes = encode_changes(&block.changes);
+        put_long(&mut tables.changes, &block.id, &changes)?;
+        let receipts = encode_receipts(&block.receipts);
+        put_long(&mut tables.receipts, &block.id, &receipts)?;
         let parties = encode_parties(&block.parties, &block.changes);
-        tables.parties.put(&block_key(&block.id), &parties)?;
+        put_long(&mut tables.parties, &block.id, &parties)?;
     }
     for id in &batch.invalid {
         set_stage(tables, id, |_| Stage::Invalid)?;

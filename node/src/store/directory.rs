@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Version of the store's format; another one is refused.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The store's file.
 pub fn chain_file(directory: &Path) -> PathBuf {

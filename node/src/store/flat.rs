@@ -10,20 +10,17 @@
 //! | accounts | address | nonce, balance, code's hash if it has code |
 //! | slots | address ‖ slot | value |
 //! | codes | keccak-256 | code |
-//! | transactions | hash | height ‖ first bytes of the block's hash ‖ index |
-//! | history | address ‖ height ‖ hash | indices (`history`) |
+//! | transactions | first bytes of the hash ‖ height | indices (`places`) |
+//! | history | address ‖ first height | heights and indices (`history`) |
 //! | past_accounts | address ‖ height | what the account was before the block; nothing: absent |
 //! | past_slots | address ‖ slot ‖ height | what the slot was before the block |
 //!
-//! Places of transactions and rows of histories are not removed when their block is undone: they
-//! name their block, and count only where the best chain has it.
+//! Places of transactions and rows of histories are those of the checkpoint's own chain, and name
+//! blocks by their heights alone.
 
 use std::ops::Bound;
 
-use chain::{
-    Account, Address, BlockHash, BlockId, TxHash,
-    store::{Past, TransactionPlace},
-};
+use chain::{Account, Address, BlockId, store::Past};
 use rayon::prelude::*;
 use state::{State, StateBuilder, tree::Both};
 
@@ -204,47 +201,6 @@ impl<'txn> WriteFlat<'txn> {
         }
         self.slots.put(&key, value)
     }
-
-    /// Sets where a transaction stands.
-    pub fn set_place(&mut self, hash: &TxHash, place: &TransactionPlace) -> Result<(), Trouble> {
-        let mut value = place.block.height.to_be_bytes().to_vec();
-        value.extend_from_slice(&place.block.hash.0[..8]);
-        value.extend_from_slice(&place.index.to_be_bytes());
-        self.transactions.put(&hash.0, &value)
-    }
-}
-
-/// Where a transaction stands, if the best chain has a block of such a hash there.
-pub struct Placed {
-    /// The block's height.
-    pub height: u64,
-    prefix: [u8; 8],
-    index: u32,
-}
-
-impl Placed {
-    /// Out of the table's value.
-    pub fn read(value: &[u8]) -> Result<Self, String> {
-        let wrong = || format!("a place has 20 bytes, got {}", value.len());
-        let (height, rest) = value.split_first_chunk().ok_or_else(wrong)?;
-        let (prefix, index) = rest.split_first_chunk().ok_or_else(wrong)?;
-        let index = index.try_into().map_err(|_| wrong())?;
-        Ok(Self {
-            height: u64::from_be_bytes(*height),
-            prefix: *prefix,
-            index: u32::from_be_bytes(index),
-        })
-    }
-
-    /// The place, given the best chain's block at its height.
-    pub fn on(&self, canonical: Option<BlockHash>) -> Option<TransactionPlace> {
-        let hash = canonical.filter(|hash| hash.0.starts_with(&self.prefix))?;
-        let height = self.height;
-        Some(TransactionPlace {
-            block: BlockId { height, hash },
-            index: self.index,
-        })
-    }
 }
 
 /// Address and slot.
@@ -312,15 +268,6 @@ impl<T: Scan> Flat<T> {
     /// Since which height the past is kept, if it is.
     pub fn archive(&self) -> Result<Option<u64>, Trouble> {
         Ok(self.facts.get_array(ARCHIVE)?.map(u64::from_be_bytes))
-    }
-
-    /// Where a transaction stood when it was last merged.
-    pub fn place(&self, hash: &TxHash) -> Result<Option<Placed>, Trouble> {
-        let Some(value) = self.transactions.get(&hash.0)? else {
-            return Ok(None);
-        };
-        let damaged = |reason: String| self.transactions.damaged(&hash.0, &reason);
-        Placed::read(&value).map(Some).map_err(damaged)
     }
 
     /// What an account was when the first block from one height to another changed it.

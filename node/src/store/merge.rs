@@ -5,19 +5,23 @@
 //! Run by a thread of its own while the log goes on; by the opening thread where the checkpoint
 //! is far behind.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chain::{
-    Account, BlockId, ChangeSet,
+    Account, Address, BlockId, ChangeSet, TxHash,
     execution::{AccountChange, SlotChange},
-    store::TransactionPlace,
+    transaction::hash_of,
 };
 
 use super::{
     engine::Engine,
-    flat::{SlotKey, WriteFlat, encode_account, past_account_key, past_slot_key},
-    history::put_row,
-    recent::{RecentBlock, changes_of},
+    flat::{ReadFlat, SlotKey, WriteFlat, encode_account, past_account_key, past_slot_key},
+    history::{Rows, put_rows, rows_below},
+    places::{put_places, remove_places},
+    recent::{RecentBlock, body_of, changes_of},
     tables::ReadTables,
     trouble::{Trouble, guard},
 };
@@ -77,22 +81,58 @@ impl Sum {
     }
 }
 
+/// A block that is undone, as the log has it.
+struct Undone {
+    height: u64,
+    changes: ChangeSet,
+    hashes: Vec<TxHash>,
+    accounts: BTreeSet<Address>,
+}
+
+impl Undone {
+    fn read(log: &ReadTables, id: &BlockId) -> Result<Self, Trouble> {
+        let changes = changes_of(log, id)?;
+        let body = body_of(log, id)?;
+        Ok(Self {
+            height: id.height,
+            hashes: body.0.iter().map(|bytes| hash_of(bytes)).collect(),
+            accounts: log.parties(id, &changes)?.into_keys().collect(),
+            changes,
+        })
+    }
+}
+
+/// What becomes of the rows of blocks that are undone.
+fn rows_without(flat: &Engine, undone: &[Undone]) -> Result<Rows, Trouble> {
+    let Some(lowest) = undone.iter().map(|block| block.height).min() else {
+        return Ok(Vec::new());
+    };
+    let accounts: BTreeSet<_> = undone.iter().flat_map(|block| &block.accounts).collect();
+    let version = flat.read()?;
+    let tables = guard(|| ReadFlat::read(&*version))?;
+    let rows = accounts.into_iter();
+    let rows = rows.map(|account| guard(|| rows_below(&tables.history, account, lowest)));
+    Ok(rows.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
 impl Merge {
     /// Carries it out; durable as a whole when this returns.
     pub fn run(&self, flat: &Engine, log: &ReadTables) -> Result<(), Trouble> {
         let mut sum = Sum::default();
         let mut undone = Vec::new();
         for id in &self.undone {
-            let changes = guard(|| changes_of(log, id))?;
-            sum.undo(&changes);
-            undone.push((id.height, changes));
+            let block = guard(|| Undone::read(log, id))?;
+            sum.undo(&block.changes);
+            undone.push(block);
         }
+        let rows = rows_without(flat, &undone)?;
         for block in &self.redone {
             sum.redo(&block.changes);
         }
         flat.write(|transaction| {
             let mut tables = WriteFlat::write(transaction)?;
             put_sum(&mut tables, &sum)?;
+            remove_index(&mut tables, &undone, &rows)?;
             self.put_index(&mut tables)?;
             if self.reach == Reach::Archive {
                 self.put_past(&mut tables, &undone)?;
@@ -102,36 +142,21 @@ impl Merge {
     }
 
     fn put_index(&self, tables: &mut WriteFlat<'_>) -> Result<(), Trouble> {
-        let (mut places, mut rows) = (Vec::new(), Vec::new());
-        for block in &self.redone {
-            let of_block = block.places.iter();
-            places.extend(of_block.map(|(hash, index)| (hash, block.id, *index)));
-            let parties = block.parties.iter();
-            rows.extend(parties.map(|(address, indices)| (address, block.id, indices)));
-        }
-        places.sort_unstable();
-        for (hash, block, index) in places {
-            tables.set_place(hash, &TransactionPlace { block, index })?;
-        }
-        rows.sort_unstable();
-        for (address, id, indices) in rows {
-            put_row(&mut tables.history, address, &id, indices)?;
-        }
-        Ok(())
+        let blocks = || self.redone.iter();
+        let places = blocks().map(|block| (block.id.height, block.places.as_slice()));
+        put_places(&mut tables.transactions, places)?;
+        let parties = blocks().map(|block| (block.id.height, &*block.parties));
+        put_rows(&mut tables.history, parties)
     }
 
-    fn put_past(
-        &self,
-        tables: &mut WriteFlat<'_>,
-        undone: &[(u64, ChangeSet)],
-    ) -> Result<(), Trouble> {
-        for (height, changes) in undone {
-            for change in &changes.accounts {
-                let key = past_account_key(&change.address, *height);
+    fn put_past(&self, tables: &mut WriteFlat<'_>, undone: &[Undone]) -> Result<(), Trouble> {
+        for block in undone {
+            for change in &block.changes.accounts {
+                let key = past_account_key(&change.address, block.height);
                 tables.past_accounts.remove(&key)?;
             }
-            for change in &changes.slots {
-                let key = past_slot_key(&change.address, &change.slot, *height);
+            for change in &block.changes.slots {
+                let key = past_slot_key(&change.address, &change.slot, block.height);
                 tables.past_slots.remove(&key)?;
             }
         }
@@ -141,6 +166,20 @@ impl Merge {
             redone.map(|block| (block.id.height, &*block.changes)),
         )
     }
+}
+
+/// What the indexes have of blocks that are undone goes.
+fn remove_index(tables: &mut WriteFlat<'_>, undone: &[Undone], rows: &Rows) -> Result<(), Trouble> {
+    for block in undone {
+        remove_places(&mut tables.transactions, block.height, block.hashes.iter())?;
+    }
+    for (key, row) in rows {
+        match row {
+            Some(row) => tables.history.put(key, row)?,
+            None => tables.history.remove(key)?,
+        }
+    }
+    Ok(())
 }
 
 /// What accounts and slots were before these blocks.

@@ -7,6 +7,7 @@
 //! error that says where, never a panic and never served.
 
 mod apply;
+mod compact;
 pub mod directory;
 mod disk;
 mod durable;
@@ -25,7 +26,9 @@ mod on_sled;
 mod on_sled;
 pub mod opened;
 mod pieces;
+mod places;
 mod recent;
+mod rest;
 pub mod salvage;
 mod seal;
 mod snapshot;

@@ -13,9 +13,6 @@ use super::{
     trouble::Trouble,
 };
 
-/// Keys and their values.
-pub type Items = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// A table, and its name for seals and messages.
 pub struct Named<T> {
     name: &'static str,
@@ -45,6 +42,11 @@ impl<T> Named<T> {
 }
 
 impl<T: Get> Named<T> {
+    /// Whether a key is there, whatever state its value is in.
+    pub fn has(&self, key: &[u8]) -> Result<bool, Trouble> {
+        Ok(self.table.get(key)?.is_some())
+    }
+
     /// A value, if there is one.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
         let Some(sealed) = self.table.get(key)? else {
@@ -126,26 +128,8 @@ impl<T: Scan> Named<T> {
         self.scan((Bound::Unbounded, Bound::Unbounded), usize::MAX, visit)
     }
 
-    /// Up to `count` keys and values from one key to before another, by falling key.
-    pub fn last_before(
-        &self,
-        from: &[u8],
-        to: Bound<&[u8]>,
-        count: usize,
-    ) -> Result<Items, Trouble> {
-        let mut found = Vec::new();
-        if count == 0 {
-            return Ok(found);
-        }
-        self.visit((Bound::Included(from), to), Order::Falling, |key, value| {
-            found.push((key.to_vec(), value.to_vec()));
-            Ok(enough(found.len() >= count))
-        })?;
-        Ok(found)
-    }
-
     /// Shows entries until the visitor has enough; what it refuses is damaged.
-    fn visit(
+    pub fn visit(
         &self,
         range: Range<'_>,
         order: Order,
@@ -187,9 +171,10 @@ fn enough(is_enough: bool) -> ControlFlow<()> {
 /// What a key stands for, for people.
 fn describe(table: &str, key: &[u8]) -> String {
     match (table, key.len()) {
-        ("history", 60) => {
-            let (address, id) = split_row_key(key).expect("a row's key has 60 bytes");
-            format!("account {address}, block {} {}", id.height, id.hash)
+        ("history", 28) => {
+            let key = key.try_into().expect("it has 28 bytes");
+            let (address, first) = split_row_key(key);
+            format!("account {address}, blocks from height {first} on")
         }
         ("headers" | "bodies" | "changes" | "receipts" | "parties", 40..) => {
             let id = id_of(key.first_chunk().expect("40 bytes and more"));

@@ -1,215 +1,181 @@
-//! Change sets and receipts in pieces: the encoding refuses lists above 4 MiB in memory, and a
-//! worst-case block has more. Each piece stays below about 1 MiB.
+//! Long values in pieces that fill the engine's pages.
 //!
-//! A piece is the number of pieces (u32, little-endian) and the encoding of its part, so that a
-//! missing one is noticed.
+//! redb gives a value that is longer than a page a run of pages, a power of two of them: an
+//! ordinary full block's body would take half as much again. So a value is cut into pieces that
+//! fill such runs, the largest first; what is left in the end is shorter than a page. Every piece
+//! has a seal of its own, and the first begins with the length of the whole (u64, little-endian),
+//! so that a piece that is missing, or one too many, is noticed. Used by `apply` for all that the
+//! log has by block, and by whoever reads it.
 
-use std::mem::size_of_val;
+use std::ops::{Bound, ControlFlow};
 
-use chain::{ChangeSet, Log, Receipt, codec, execution::CodeAdded};
+use chain::store::BlockId;
 
-/// A piece is closed when its parts have this many bytes in memory. A single part may be larger:
-/// the gas limit of a transaction keeps it below the encoding's limit.
-const PIECE_BYTES: usize = 1024 * 1024;
+use super::{
+    kv::{Order, Put, Scan},
+    named::Named,
+    seal::CHECKSUM_BYTES,
+    tables::{PIECE_KEY_BYTES, block_key, piece_key},
+    trouble::Trouble,
+};
 
-/// The pieces of a change set; at least one.
-pub fn split_changes(changes: &ChangeSet) -> Vec<Vec<u8>> {
-    let mut pieces = vec![ChangeSet::default()];
-    let mut room = Room::default();
-    for change in &changes.accounts {
-        let piece = room.piece(&mut pieces, size_of_val(change));
-        piece.accounts.push(change.clone());
+/// Bytes of redb's page.
+const PAGE_BYTES: usize = 4_096;
+/// What redb keeps beside key and value on a page with one entry: a header and where both end.
+const ENTRY_BYTES: usize = 12;
+/// What of a piece's pages is not the value's.
+const OVERHEAD_BYTES: usize = ENTRY_BYTES + PIECE_KEY_BYTES + CHECKSUM_BYTES;
+/// Pages of the longest piece (1 MiB): a hole for a longer one is hard to find in a file.
+const PAGES_MAX: usize = 256;
+
+/// Writes a block's value, as often as one likes: it is the same each time.
+pub fn put_long(table: &mut Named<impl Put>, id: &BlockId, value: &[u8]) -> Result<(), Trouble> {
+    let length = u64::try_from(value.len()).expect("a value is in memory");
+    let whole = [length.to_le_bytes().as_slice(), value].concat();
+    for (number, piece) in (0..).zip(cut(&whole)) {
+        table.put(&piece_key(id, number), piece)?;
     }
-    for change in &changes.slots {
-        let piece = room.piece(&mut pieces, size_of_val(change));
-        piece.slots.push(change.clone());
-    }
-    for code in &changes.codes {
-        let piece = room.piece(&mut pieces, code_size(code));
-        piece.codes.push(code.clone());
-    }
-    number(pieces.iter().map(codec::encode).collect())
+    Ok(())
 }
 
-/// The change set of these pieces, in order.
-pub fn join_changes(pieces: &[Vec<u8>]) -> Result<ChangeSet, String> {
-    let mut whole = ChangeSet::default();
-    for part in denumber(pieces)? {
-        let part: ChangeSet = codec::decode(part)?;
-        whole.accounts.extend(part.accounts);
-        whole.slots.extend(part.slots);
-        whole.codes.extend(part.codes);
-    }
-    Ok(whole)
-}
-
-/// The pieces of a block's receipts; at least one.
-pub fn split_receipts(receipts: &[Receipt]) -> Vec<Vec<u8>> {
-    let mut pieces = vec![Vec::new()];
-    let mut room = Room::default();
-    for receipt in receipts {
-        room.piece(&mut pieces, receipt_size(receipt))
-            .push(receipt.clone());
-    }
-    number(pieces.iter().map(codec::encode).collect())
-}
-
-/// The receipts of these pieces, in order.
-pub fn join_receipts(pieces: &[Vec<u8>]) -> Result<Vec<Receipt>, String> {
-    let mut whole = Vec::new();
-    for part in denumber(pieces)? {
-        let part: Vec<Receipt> = codec::decode(part)?;
-        whole.extend(part);
-    }
-    Ok(whole)
-}
-
-/// How full the last piece is.
-#[derive(Default)]
-struct Room(usize);
-
-impl Room {
-    /// The piece that takes a part of this size.
-    fn piece<'a, P: Default>(&mut self, pieces: &'a mut Vec<P>, size: usize) -> &'a mut P {
-        if self.0 > 0 && self.0 + size > PIECE_BYTES {
-            pieces.push(P::default());
-            self.0 = 0;
+/// A block's value, if there is one.
+pub fn get_long<T: Scan>(table: &Named<T>, id: &BlockId) -> Result<Option<Vec<u8>>, Trouble> {
+    let (first, last) = (piece_key(id, 0), piece_key(id, u32::MAX));
+    let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+    let (mut whole, mut next) = (Vec::new(), 0);
+    table.visit(range, Order::Rising, |key, piece| {
+        if key != piece_key(id, next) {
+            return Err(format!("piece {next} is missing"));
         }
-        self.0 += size;
-        pieces.last_mut().expect("there is always one piece")
+        next += 1;
+        whole.extend_from_slice(piece);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if next == 0 {
+        return Ok(None);
     }
+    let damaged = |reason: &str| table.damaged(&block_key(id), reason);
+    let Some(length) = whole.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) else {
+        return Err(damaged("it has no length"));
+    };
+    whole.drain(..size_of::<u64>());
+    if u64::try_from(whole.len()) != Ok(length) {
+        let reason = format!("{length} bytes were written, {} are there", whole.len());
+        return Err(damaged(&reason));
+    }
+    Ok(Some(whole))
 }
 
-fn code_size(code: &CodeAdded) -> usize {
-    size_of_val(code) + code.bytes.len()
-}
-
-fn receipt_size(receipt: &Receipt) -> usize {
-    let log_size =
-        |log: &Log| size_of_val(log) + size_of_val(log.topics.as_slice()) + log.data.len();
-    size_of_val(receipt) + receipt.logs.iter().map(log_size).sum::<usize>()
-}
-
-fn number(parts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let count = u32::try_from(parts.len()).expect("a block has fewer than 2^32 pieces");
-    let with_count = |part: Vec<u8>| [count.to_le_bytes().as_slice(), &part].concat();
-    parts.into_iter().map(with_count).collect()
-}
-
-fn denumber(pieces: &[Vec<u8>]) -> Result<Vec<&[u8]>, String> {
-    let mut parts = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        let (count, part) = piece
-            .split_first_chunk()
-            .ok_or("a piece without its number")?;
-        let want = u32::from_le_bytes(*count);
-        if usize::try_from(want) != Ok(pieces.len()) {
-            return Err(format!(
-                "{want} pieces were written, {} are there",
-                pieces.len()
-            ));
+/// Removes a block's value, if there is one.
+pub fn remove_long(table: &mut Named<impl Put>, id: &BlockId) -> Result<(), Trouble> {
+    for number in 0.. {
+        let key = piece_key(id, number);
+        if !table.has(&key)? {
+            break;
         }
-        parts.push(part);
+        table.remove(&key)?;
     }
-    Ok(parts)
+    Ok(())
+}
+
+/// The pieces of some bytes; at least one.
+fn cut(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    loop {
+        let (piece, rest) = bytes.split_at(piece_bytes(bytes.len()));
+        pieces.push(piece);
+        if rest.is_empty() {
+            return pieces;
+        }
+        bytes = rest;
+    }
+}
+
+/// How much of what is left the next piece takes.
+fn piece_bytes(left: usize) -> usize {
+    let pages = (left + OVERHEAD_BYTES) / PAGE_BYTES;
+    match pages.min(PAGES_MAX).checked_ilog2() {
+        Some(exponent) => (PAGE_BYTES << exponent) - OVERHEAD_BYTES,
+        None => left,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use chain::{
-        Account,
-        execution::{AccountChange, SlotChange},
-    };
+    use super::{super::tests::table::table, *};
 
-    use super::*;
+    fn id(height: u64) -> BlockId {
+        BlockId {
+            height,
+            ..BlockId::default()
+        }
+    }
 
-    #[test]
-    fn a_worst_case_block_comes_back() {
-        let account = Account {
-            nonce: 1,
-            balance: u128::MAX,
-            code_hash: Some([7; 32]),
-        };
-        let account_change = AccountChange {
-            address: [1; 20],
-            old: Some(account.clone()),
-            new: Some(account),
-        };
-        let slot = SlotChange {
-            address: [1; 20],
-            slot: [2; 32],
-            old: [3; 32],
-            new: [4; 32],
-        };
-        let changes = ChangeSet {
-            accounts: vec![account_change; 40_000],
-            slots: vec![slot; 60_000],
-            codes: vec![
-                CodeAdded {
-                    hash: [5; 32],
-                    bytes: vec![0xfe; 24_576]
-                };
-                600
-            ],
-        };
-        let pieces = split_changes(&changes);
-        assert!(pieces.len() > 20);
-        assert!(
-            pieces
-                .iter()
-                .all(|piece| piece.len() <= PIECE_BYTES + 1_024)
-        );
-        assert_eq!(join_changes(&pieces), Ok(changes));
+    /// Lengths around what one, two and more pages take.
+    fn lengths() -> Vec<usize> {
+        let full = |pages: usize| pages * PAGE_BYTES - OVERHEAD_BYTES - size_of::<u64>();
+        let ends = [1, 2, 3, 4, 256, 257].map(full);
+        let around = ends.into_iter().flat_map(|end| [end - 1, end, end + 1]);
+        [0, 1, 5_700, 171_234, 3_000_000]
+            .into_iter()
+            .chain(around)
+            .collect()
     }
 
     #[test]
-    fn receipts_of_large_logs_and_of_many_logs_come_back() {
-        let log = |topics, data| Log {
-            address: [1; 20],
-            topics,
-            data: vec![9; data],
-        };
-        let receipt = |logs| Receipt {
-            tx_type: 2,
-            success: true,
-            cumulative_gas: 1,
-            logs,
-        };
-        let receipts = vec![
-            receipt(vec![log(Vec::new(), 2 * 1024 * 1024)]),
-            // As many empty logs as a transaction's gas can buy at 375 each.
-            receipt(vec![log(Vec::new(), 0); 44_739]),
-            receipt(vec![log(vec![[1; 32]; 4], 10); 8_000]),
-        ];
-        let pieces = split_receipts(&receipts);
-        assert_eq!(pieces.len(), 3);
-        assert_eq!(join_receipts(&pieces), Ok(receipts));
-        let many = vec![receipt(Vec::new()); 100_000];
-        assert_eq!(join_receipts(&split_receipts(&many)), Ok(many));
+    fn values_come_back_and_go_as_a_whole() {
+        for length in lengths() {
+            let mut table = table("bodies");
+            let value: Vec<u8> = (0..=250).cycle().take(length).collect();
+            for (height, value) in [(6, &b"before"[..]), (7, &value), (8, b"after")] {
+                put_long(&mut table, &id(height), value).unwrap();
+            }
+            assert_eq!(get_long(&table, &id(7)), Ok(Some(value.clone())));
+            put_long(&mut table, &id(7), &value).unwrap();
+            assert_eq!(get_long(&table, &id(7)), Ok(Some(value)));
+            remove_long(&mut table, &id(7)).unwrap();
+            assert_eq!(get_long(&table, &id(7)), Ok(None));
+            assert_eq!(get_long(&table, &id(6)), Ok(Some(b"before".to_vec())));
+            assert_eq!(get_long(&table, &id(8)), Ok(Some(b"after".to_vec())));
+            assert_eq!(table.count(), Ok(2));
+        }
+    }
+
+    /// All but the last fill their pages to the last byte, and no more are needed than with pages
+    /// of one size.
+    #[test]
+    fn pieces_fill_their_pages() {
+        for length in lengths() {
+            let bytes = vec![1; length];
+            let pieces = cut(&bytes);
+            assert_eq!(pieces.concat(), bytes);
+            let (last, full) = pieces.split_last().unwrap();
+            assert!(last.len() + OVERHEAD_BYTES <= PAGE_BYTES * PAGES_MAX);
+            for piece in full {
+                let used = piece.len() + OVERHEAD_BYTES;
+                assert!(used.is_multiple_of(PAGE_BYTES) && (used / PAGE_BYTES).is_power_of_two());
+            }
+            assert!(full.len() <= 8 + length / (PAGES_MAX * PAGE_BYTES - OVERHEAD_BYTES));
+        }
     }
 
     #[test]
-    fn nothing_makes_one_piece_and_missing_pieces_are_noticed() {
-        assert_eq!(join_receipts(&split_receipts(&[])), Ok(Vec::new()));
-        assert_eq!(
-            join_changes(&split_changes(&ChangeSet::default())),
-            Ok(ChangeSet::default())
-        );
-        let bytes = vec![0; 900_000];
-        let codes = vec![
-            CodeAdded {
-                hash: [0; 32],
-                bytes
-            };
-            3
-        ];
-        let pieces = split_changes(&ChangeSet {
-            codes,
-            ..ChangeSet::default()
-        });
-        assert_eq!(pieces.len(), 3);
-        assert!(join_changes(&pieces[..2]).is_err());
-        assert!(join_changes(&[Vec::new()]).is_err());
-        assert!(join_changes(&[vec![1, 0, 0, 0, 255]]).is_err());
+    fn a_piece_that_is_missing_or_too_many_is_noticed() {
+        let value = vec![3; 30_000];
+        let mut whole = table("bodies");
+        put_long(&mut whole, &id(7), &value).unwrap();
+        let keys = whole.keys_after(None, 9).unwrap();
+        assert!(keys.len() > 2);
+        for key in &keys {
+            let piece = whole.get(key).unwrap().unwrap();
+            whole.remove(key).unwrap();
+            let error = get_long(&whole, &id(7)).unwrap_err();
+            assert!(matches!(error, Trouble::Damaged(text) if text.contains("table bodies")));
+            whole.put(key, &piece).unwrap();
+        }
+        assert_eq!(get_long(&whole, &id(7)), Ok(Some(value)));
+        let next = u32::try_from(keys.len()).unwrap();
+        whole.put(&piece_key(&id(7), next), b"more").unwrap();
+        assert!(get_long(&whole, &id(7)).is_err());
     }
 }

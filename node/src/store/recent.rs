@@ -170,7 +170,8 @@ pub fn changes_of<T: Scan>(tables: &Tables<T>, id: &BlockId) -> Result<ChangeSet
     tables.changes(id)?.ok_or_else(missing)
 }
 
-fn body_of<T: Scan>(tables: &Tables<T>, id: &BlockId) -> Result<Body, Trouble> {
+/// A block's body, which is known to be here.
+pub fn body_of<T: Scan>(tables: &Tables<T>, id: &BlockId) -> Result<Body, Trouble> {
     let missing = || tables.bodies.damaged(&block_key(id), "it is missing");
     tables.body(id)?.ok_or_else(missing)
 }

@@ -1,4 +1,4 @@
-//! What can still be read of a log, of this format or the one before: its blocks and the pool's
+//! What can still be read of a log, of this format or one before: its blocks and the pool's
 //! journal. Values that are damaged are passed over and counted.
 //!
 //! Called to rebuild a store; nothing that comes from here is taken on trust.
@@ -12,6 +12,7 @@ use super::{
     engine::Engine,
     kv::ReadTable,
     named::Named,
+    pieces::get_long,
     tables::{decode_record, id_of},
     trouble::{Trouble, guard},
 };
@@ -101,7 +102,12 @@ impl Salvage {
         if !matches!(stage, Stage::Body | Stage::Executed) {
             return Ok(None);
         }
-        let body = self.bodies.get(key)?.ok_or_else(missing)?;
+        // Up to format 2 a body was one value.
+        let body = match self.bodies.get(key)? {
+            Some(body) => Some(body),
+            None => get_long(&self.bodies, &id)?,
+        };
+        let body = body.ok_or_else(missing)?;
         let body = Body::decode(&body).map_err(|error| damaged(&error.to_string()))?;
         Ok(Some(Block { header, body }))
     }

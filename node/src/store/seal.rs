@@ -6,7 +6,7 @@
 use chain::hash::sha256;
 
 /// Bytes of a checksum: the first ones of a SHA-256, against accidents, not against enemies.
-const CHECKSUM_BYTES: usize = 8;
+pub const CHECKSUM_BYTES: usize = 8;
 
 /// A value as it is stored: checksum, then its bytes.
 pub fn seal(table: &str, key: &[u8], value: &[u8]) -> Vec<u8> {

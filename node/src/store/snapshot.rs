@@ -4,7 +4,6 @@
 //! it likes; what it cannot read any more is an error, never another version.
 
 use std::{
-    cmp::Reverse,
     path::PathBuf,
     sync::{
         Arc,
@@ -19,13 +18,15 @@ use chain::{
     history::Row,
     params::STATE_WINDOW,
     store::{Past, TransactionPlace},
+    transaction::hash_of,
 };
 
 use super::{
     flat::ReadFlat,
-    history::rows_of,
+    history::entries_of,
     merge::Reach,
-    recent::{Recent, changes_of},
+    places::{places_of, prefix},
+    recent::{Recent, body_of, changes_of},
     tables::{HeaderPage, ReadTables},
     trouble::{Trouble, guard},
 };
@@ -89,6 +90,50 @@ impl RedbSnapshot {
         }
     }
 
+    /// The best chain's block at a height that it has.
+    fn best_at(&self, height: u64) -> Result<BlockId, StoreError> {
+        let hash = self.read(|tables| {
+            let missing = || {
+                let key = height.to_be_bytes();
+                tables.canonical.damaged(&key, "it is missing")
+            };
+            tables.canonical(height)?.ok_or_else(missing)
+        })?;
+        Ok(BlockId { height, hash })
+    }
+
+    /// Where a transaction of the blocks that the flat file has may stand.
+    fn places(&self, hash: &TxHash) -> Result<Vec<TransactionPlace>, StoreError> {
+        let merged = self.merged().height;
+        let places = self.read_flat(|flat| places_of(&flat.transactions, hash, merged))?;
+        let place = |(height, index)| {
+            let block = self.best_at(height)?;
+            Ok(TransactionPlace { block, index })
+        };
+        places.into_iter().map(place).collect()
+    }
+
+    /// Whether the index has a transaction of the best chain at its place.
+    pub fn is_indexed(&self, hash: &TxHash, place: &TransactionPlace) -> Result<bool, StoreError> {
+        let recent = self.0.recent.place(hash);
+        Ok(recent.as_ref() == Some(place) || self.places(hash)?.contains(place))
+    }
+
+    /// The hash of the transaction at a place that the index names, which begins as the key says.
+    fn transaction_at(&self, place: &TransactionPlace, key: &TxHash) -> Result<TxHash, StoreError> {
+        let body = self.read(|tables| body_of(tables, &place.block))?;
+        let index = usize::try_from(place.index).ok();
+        let bytes = index.and_then(|index| body.0.get(index));
+        let hash = bytes.map(|bytes| hash_of(bytes));
+        let hash = hash.filter(|hash| prefix(hash) == prefix(key));
+        hash.ok_or_else(|| {
+            let reason = format!("block {} has it not at {}", place.block.height, place.index);
+            let damaged = |flat: &ReadFlat| flat.transactions.damaged(&key.0, &reason);
+            self.read_flat(|flat| Err::<TxHash, _>(damaged(flat)))
+                .expect_err("it is one")
+        })
+    }
+
     /// Reads what belongs to a block, unless the block is unknown.
     fn of<V>(
         &self,
@@ -140,12 +185,8 @@ impl RedbSnapshot {
             return Ok(Past::Unknown { lowest });
         }
         for height in from..=last {
-            let found = self.read(|tables| {
-                let hash = tables.canonical(height)?;
-                let key = height.to_be_bytes();
-                let hash = hash.ok_or_else(|| tables.canonical.damaged(&key, "it is missing"))?;
-                Ok(in_changes(&changes_of(tables, &BlockId { height, hash })?))
-            })?;
+            let id = self.best_at(height)?;
+            let found = self.read(|tables| Ok(in_changes(&changes_of(tables, &id)?)))?;
             if let Some(old) = found {
                 return Ok(Past::Was(old));
             }
@@ -187,10 +228,12 @@ impl Reader for RedbSnapshot {
         if let Some(place) = self.0.recent.place(hash) {
             return Ok(Some(place));
         }
-        let Some(placed) = self.read_flat(|flat| flat.place(hash))? else {
-            return Ok(None);
-        };
-        Ok(placed.on(self.canonical(placed.height)?))
+        for place in self.places(hash)? {
+            if self.transaction_at(&place, hash)? == *hash {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 
     fn rows(
@@ -199,11 +242,22 @@ impl Reader for RedbSnapshot {
         below: Option<BlockId>,
         count: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut rows = self.read_flat(|flat| rows_of(&flat.history, address, below, count))?;
-        rows.extend(self.0.recent.rows(address, below));
-        // Blocks that left the best chain and came back may be in both.
-        rows.sort_unstable_by_key(|row| Reverse(row.0));
-        rows.dedup_by_key(|row| row.0);
+        let mut rows: Vec<Row> = self.0.recent.rows(address, below).take(count).collect();
+        let left = count - rows.len();
+        if left == 0 {
+            return Ok(rows);
+        }
+        let merged = self.merged().height;
+        let last = below.map_or(merged, |below| below.height.min(merged));
+        // One more, since the block of the last height may not be below the one that was given.
+        let wanted = left.saturating_add(1);
+        let entries = self.read_flat(|flat| entries_of(&flat.history, address, last, wanted))?;
+        for (height, indices) in entries {
+            let id = self.best_at(height)?;
+            if below.is_none_or(|below| id < below) {
+                rows.push((id, indices));
+            }
+        }
         rows.truncate(count);
         Ok(rows)
     }

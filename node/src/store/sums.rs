@@ -4,10 +4,7 @@
 use chain::{BlockId, ChangeSet, StoreError, history::Parties};
 
 use super::{
-    flat::{Placed, ReadFlat},
-    history::split_row_key,
-    merge::Reach,
-    snapshot::RedbSnapshot,
+    flat::ReadFlat, history::read_row, merge::Reach, places::read_places, snapshot::RedbSnapshot,
     trouble::Trouble,
 };
 
@@ -52,40 +49,27 @@ impl RedbSnapshot {
 
     /// Counts the entries.
     pub fn sums(&self) -> Result<Sums, StoreError> {
-        let (mut rows, mut places) = (Vec::new(), Vec::new());
         let merged = self.merged().height;
-        let mut past = 0;
+        let mut sums = Sums::default();
         self.read_flat(|flat| {
-            read_rows(flat, &mut rows)?;
-            flat.transactions.for_each(|_, value| {
-                places.push(Placed::read(value)?);
+            flat.history.for_each(|key, value| {
+                let (_, entries) = read_row(key, value)?;
+                let there = entries.iter().filter(|(height, _)| *height <= merged);
+                sums.rows += as_u64(there.count());
                 Ok(())
             })?;
-            past = count_past(flat, merged)?;
+            flat.transactions.for_each(|key, value| {
+                let (height, indices) = read_places(key, value)?;
+                if height <= merged {
+                    sums.places += as_u64(indices.len());
+                }
+                Ok(())
+            })?;
+            sums.past = count_past(flat, merged)?;
             Ok(())
         })?;
-        let mut sums = Sums {
-            past,
-            ..Sums::default()
-        };
-        for id in rows.iter().filter(|id| id.height <= merged) {
-            let canonical = chain::Reader::canonical(self, id.height)?;
-            sums.rows += u64::from(canonical == Some(id.hash));
-        }
-        for placed in places.iter().filter(|placed| placed.height <= merged) {
-            let canonical = chain::Reader::canonical(self, placed.height)?;
-            sums.places += u64::from(placed.on(canonical).is_some());
-        }
         Ok(sums)
     }
-}
-
-fn read_rows(flat: &ReadFlat, rows: &mut Vec<BlockId>) -> Result<(), Trouble> {
-    flat.history.for_each(|key, _| {
-        let (_, id) = split_row_key(key).ok_or("wrong key")?;
-        rows.push(id);
-        Ok(())
-    })
 }
 
 fn count_past(flat: &ReadFlat, merged: u64) -> Result<u64, Trouble> {

@@ -10,9 +10,9 @@
 //! | heights | hash | height |
 //! | headers | height ‖ hash | header as on the wire ‖ stage |
 //! | canonical | height | hash |
-//! | bodies | height ‖ hash | body as on the wire |
-//! | changes, receipts | height ‖ hash ‖ number | a piece (`pieces`) |
-//! | parties | height ‖ hash | whose the transactions are (`history`) |
+//! | bodies | height ‖ hash ‖ number | a piece (`pieces`) of the body as on the wire |
+//! | changes, receipts | height ‖ hash ‖ number | a piece of their own encoding (`compact`) |
+//! | parties | height ‖ hash ‖ number | a piece of whose the transactions are (`history`) |
 //! | pool | a transaction's hash | its encoding |
 //! | departed | a transaction's hash | when and why it left the pool |
 //!
@@ -28,10 +28,11 @@ use chain::{
 };
 
 use super::{
+    compact::{decode_changes, decode_receipts},
     history::decode_parties,
     kv::{Get, ReadTable, Scan, Transaction, Version, WriteTable},
     named::Named,
-    pieces::{join_changes, join_receipts},
+    pieces::get_long,
     trouble::Trouble,
 };
 
@@ -48,13 +49,13 @@ pub struct Tables<T> {
     pub headers: Named<T>,
     /// The best chain.
     pub canonical: Named<T>,
-    /// Bodies.
+    /// Bodies in pieces.
     pub bodies: Named<T>,
     /// Change sets in pieces.
     pub changes: Named<T>,
     /// Receipts in pieces.
     pub receipts: Named<T>,
-    /// Whose the transactions are.
+    /// Whose the transactions are, in pieces.
     pub parties: Named<T>,
     /// The pool's journal.
     pub pool: Named<T>,
@@ -169,64 +170,53 @@ impl<T: Scan> Tables<T> {
 
     /// A body, if it is here.
     pub fn body(&self, id: &BlockId) -> Result<Option<Body>, Trouble> {
-        let key = block_key(id);
-        let Some(value) = self.bodies.get(&key)? else {
-            let has_none = |stage| matches!(stage, Stage::Header | Stage::Invalid);
-            return self.absent(&self.bodies, id, has_none);
-        };
-        let body = Body::decode(&value);
-        body.map(Some)
-            .map_err(|error| self.bodies.damaged(&key, &error.to_string()))
+        let has_none = |stage| matches!(stage, Stage::Header | Stage::Invalid);
+        let decode = |value: &[u8]| Body::decode(value).map_err(|error| error.to_string());
+        self.long(&self.bodies, id, decode, has_none)
     }
 
     /// A change set, if the block was executed.
     pub fn changes(&self, id: &BlockId) -> Result<Option<ChangeSet>, Trouble> {
-        self.joined(&self.changes, id, join_changes)
+        self.long(&self.changes, id, decode_changes, is_unexecuted)
     }
 
     /// The receipts, if the block was executed.
     pub fn receipts(&self, id: &BlockId) -> Result<Option<Vec<Receipt>>, Trouble> {
-        self.joined(&self.receipts, id, join_receipts)
+        self.long(&self.receipts, id, decode_receipts, is_unexecuted)
     }
 
     /// Whose an executed block's transactions are.
     pub fn parties(&self, id: &BlockId, changes: &ChangeSet) -> Result<Parties, Trouble> {
         let key = block_key(id);
         let missing = || self.parties.damaged(&key, "it is missing");
-        let value = self.parties.get(&key)?.ok_or_else(missing)?;
+        let value = get_long(&self.parties, id)?.ok_or_else(missing)?;
         decode_parties(&value, changes).map_err(|reason| self.parties.damaged(&key, &reason))
     }
 
-    fn joined<V>(
+    /// A block's value, or nothing where its stage allows that; a key that was damaged is noticed
+    /// by this.
+    fn long<V>(
         &self,
         table: &Named<T>,
         id: &BlockId,
-        join: fn(&[Vec<u8>]) -> Result<V, String>,
+        decode: fn(&[u8]) -> Result<V, String>,
+        has_none: fn(Stage) -> bool,
     ) -> Result<Option<V>, Trouble> {
-        let key = block_key(id);
-        let pieces = table.get_all(&key)?;
-        if pieces.is_empty() {
-            return self.absent(table, id, |stage| stage != Stage::Executed);
+        let damaged = |reason: String| table.damaged(&block_key(id), &reason);
+        if let Some(value) = get_long(table, id)? {
+            return decode(&value).map(Some).map_err(damaged);
         }
-        join(&pieces)
-            .map(Some)
-            .map_err(|reason| table.damaged(&key, &reason))
-    }
-
-    /// Nothing, where the block's stage allows it; a key that was damaged is noticed by this.
-    fn absent<V>(
-        &self,
-        table: &Named<T>,
-        id: &BlockId,
-        is_allowed: fn(Stage) -> bool,
-    ) -> Result<Option<V>, Trouble> {
         let (_, stage) = self.record(id)?;
-        if is_allowed(stage) {
+        if has_none(stage) {
             Ok(None)
         } else {
-            Err(table.damaged(&block_key(id), "it is missing"))
+            Err(damaged("it is missing".to_owned()))
         }
     }
+}
+
+fn is_unexecuted(stage: Stage) -> bool {
+    stage != Stage::Executed
 }
 
 /// Height (big-endian) and hash.
@@ -237,9 +227,12 @@ pub fn block_key(id: &BlockId) -> [u8; 40] {
     key
 }
 
+/// Bytes of the key of a piece.
+pub const PIECE_KEY_BYTES: usize = 44;
+
 /// The key of a piece.
-pub fn piece_key(id: &BlockId, number: u32) -> [u8; 44] {
-    let mut key = [0; 44];
+pub fn piece_key(id: &BlockId, number: u32) -> [u8; PIECE_KEY_BYTES] {
+    let mut key = [0; PIECE_KEY_BYTES];
     key[..40].copy_from_slice(&block_key(id));
     key[40..].copy_from_slice(&number.to_be_bytes());
     key

@@ -15,6 +15,7 @@ use super::{
         directory::{FORMAT, Lock},
         founding::{Founding, Located},
         merge::Reach,
+        seal::seal,
         tables::block_key,
     },
     Directory, Disk, assert_holds, changes, child, founding, genesis,
@@ -100,7 +101,7 @@ fn another_format_is_told_from_damage() {
             let located = disk.open().unwrap_err();
             assert!(matches!(located.1, Trouble::Format { got, .. } if got == version));
             let text = told(&located, &disk);
-            let versions = format!("has format version {version}, this program reads 2");
+            let versions = format!("has format version {version}, this program reads 3");
             assert!(text.contains(&versions) && text.contains(remedy), "{text}");
             assert_eq!(located.failure(disk.0.path()).code(), 6);
             fs::write(&file, pristine).unwrap();
@@ -281,6 +282,31 @@ fn damaged_values_are_errors_that_say_where() {
     damage_values(&disk, &blocks, &disk.file(), &log, &ways);
     damage_values(&disk, &blocks, &disk.flat_file(), &flat, &ways);
     read_all(&disk, &blocks).unwrap();
+}
+
+/// An entry that is sealed and names another transaction of the block, or none.
+#[test]
+fn a_place_of_another_transaction_is_damage() {
+    let mut disk = Disk::new();
+    let blocks = small(&mut disk);
+    let file = disk.flat_file();
+    let pristine = fs::read(&file).unwrap();
+    for (text, wrong) in [(b"one", [1, 2]), (b"two", [0, 2])] {
+        let prefix = &hash_of(text).0[..6];
+        let keys = keys(&file, "transactions");
+        let key = keys.iter().find(|key| key.starts_with(prefix)).unwrap();
+        for index in wrong {
+            overwrite(&file, "transactions", key, |_| {
+                seal("transactions", key, &[index])
+            });
+            let error = read_all(&disk, &blocks).unwrap_err();
+            assert!(
+                error.contains("state.redb is damaged: table transactions"),
+                "{error}"
+            );
+            fs::write(&file, &pristine).unwrap();
+        }
+    }
 }
 
 type Way = fn(&[u8]) -> Vec<u8>;

@@ -1,6 +1,7 @@
 //! One suite for every store, and what only a store on disk can get wrong: here their blocks,
 //! batches and directories.
 
+mod alike;
 mod checkpoints;
 mod conformance;
 mod damage;
@@ -9,6 +10,7 @@ mod history;
 #[cfg(feature = "sled")]
 mod on_sled;
 mod start;
+pub(super) mod table;
 
 use std::{path::PathBuf, sync::Arc};
 
