@@ -112,6 +112,17 @@ impl RedbStore {
         files.follow(&Batch::default())
     }
 
+    /// The next commit learns that a checkpoint in the background found no room.
+    #[cfg(test)]
+    pub fn fail_checkpoint(&mut self) {
+        let files = self.files.as_mut().expect("open");
+        let job = thread::spawn(|| Err(Trouble::Environment("no room".into())));
+        while !job.is_finished() {
+            thread::yield_now();
+        }
+        files.job = Some(job);
+    }
+
     /// The store's words for trouble.
     fn told(&self, located: &Located) -> StoreError {
         located.1.at(&self.medium.path(located.0))
@@ -226,6 +237,18 @@ impl Files {
         let write =
             |transaction: &dyn Transaction| apply(&mut WriteTables::write(transaction)?, batch);
         self.log.write(write).map_err(in_log)?;
+        let before = (&self.tables, &self.base, &self.recent);
+        let before = (before.0.clone(), before.1.clone(), before.2.clone());
+        let followed = self.follow_commit(batch);
+        if followed.is_err() {
+            // What readers are shown has to be of one head, so it is what there was before.
+            (self.tables, self.base, self.recent) = before;
+        }
+        followed
+    }
+
+    /// Readers see what was committed from now on.
+    fn follow_commit(&mut self, batch: &Batch) -> Result<(), Located> {
         self.tables = Arc::new(read_log(&self.log).map_err(in_log)?);
         self.take_checkpoint(WAY_MAX)?;
         self.follow(batch)?;
