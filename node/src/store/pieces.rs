@@ -177,5 +177,10 @@ mod tests {
         let next = u32::try_from(keys.len()).unwrap();
         whole.put(&piece_key(&id(7), next), b"more").unwrap();
         assert!(get_long(&whole, &id(7)).is_err());
+        // As many bytes as there were, one of the pieces in another's place.
+        let piece = whole.get(&keys[1]).unwrap().unwrap();
+        whole.remove(&keys[1]).unwrap();
+        whole.put(&piece_key(&id(7), next), &piece).unwrap();
+        assert!(get_long(&whole, &id(7)).is_err());
     }
 }

@@ -159,6 +159,35 @@ pub fn pages_across_blocks(bench: &mut impl Bench) {
     assert_eq!(reader.history(&account(b'c'), None, 1_000).unwrap(), c);
 }
 
+/// Rows below every block, above and below the checkpoint, are those of all blocks below it.
+#[test]
+fn rows_end_below_a_block() {
+    let mut disk = Disk::new();
+    let mut store = disk.open().unwrap();
+    let mut blocks = vec![genesis()];
+    for height in 0..9 {
+        blocks.push(child(&blocks[height].header, 1, &[b"ab", b"cd", b"ba"]));
+    }
+    let all: Vec<&Block> = blocks[1..].iter().collect();
+    store.commit(&joined(&all)).unwrap();
+    store.commit(&moved(&[], &all)).unwrap();
+    store.checkpoint_below(3).unwrap();
+    store = disk.reopen(store);
+    let reader = store.snapshot().unwrap();
+    let bounds = blocks.iter().map(|block| Some(id(block))).chain([None]);
+    for below in bounds {
+        let is_below = |block: &&&Block| below.is_none_or(|below| id(block) < below);
+        let mut want: Vec<_> = all.iter().filter(is_below).map(|block| id(block)).collect();
+        want.reverse();
+        for count in 0..11 {
+            let rows = reader.rows(&account(b'a'), below, count).unwrap();
+            let (found, indices): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+            assert_eq!(found, want[..count.min(want.len())]);
+            assert!(indices.iter().all(|indices| *indices == [0, 2]));
+        }
+    }
+}
+
 /// Whose transactions are: senders, payees, and contracts that are created.
 #[test]
 fn parties_are_senders_payees_and_new_contracts() {
