@@ -30,7 +30,7 @@ use super::{
     kv::Transaction,
     merge::{Merge, Reach, put_past},
     recent::{Recent, RecentBlock, Way, changes_of, parent_of},
-    snapshot::{RedbSnapshot, Version},
+    snapshot::{LastBody, RedbSnapshot, Version},
     tables::{ReadTables, WriteTables},
     trouble::{Trouble, guard},
 };
@@ -203,6 +203,7 @@ impl Store for RedbStore {
             reach: files.reach,
             log_path: self.medium.path(Part::Log),
             flat_path: self.medium.path(Part::Flat),
+            last_body: LastBody::default(),
         })))
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{SyncSender, sync_channel},
     },
     thread,
@@ -54,7 +54,12 @@ pub(super) struct Version {
     pub log_path: PathBuf,
     /// The other file's.
     pub flat_path: PathBuf,
+    /// The body in which a transaction was looked for last.
+    pub last_body: LastBody,
 }
+
+/// A block and its body, if one was read.
+pub(super) type LastBody = Mutex<Option<(BlockId, Arc<Body>)>>;
 
 impl RedbSnapshot {
     fn read<V>(
@@ -119,9 +124,26 @@ impl RedbSnapshot {
         Ok(recent.as_ref() == Some(place) || self.places(hash)?.contains(place))
     }
 
+    /// A block's body. The last one is kept: who looks many transactions up, such as those of a
+    /// block that was undone, mostly finds one block's one after the other.
+    fn body_at(&self, id: &BlockId) -> Result<Arc<Body>, StoreError> {
+        let last = || {
+            let last = self.0.last_body.lock();
+            last.unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((known, body)) = &*last()
+            && known == id
+        {
+            return Ok(Arc::clone(body));
+        }
+        let body = Arc::new(self.read(|tables| body_of(tables, id))?);
+        *last() = Some((*id, Arc::clone(&body)));
+        Ok(body)
+    }
+
     /// The hash of the transaction at a place that the index names, which begins as the key says.
     fn transaction_at(&self, place: &TransactionPlace, key: &TxHash) -> Result<TxHash, StoreError> {
-        let body = self.read(|tables| body_of(tables, &place.block))?;
+        let body = self.body_at(&place.block)?;
         let index = usize::try_from(place.index).ok();
         let bytes = index.and_then(|index| body.0.get(index));
         let hash = bytes.map(|bytes| hash_of(bytes));

@@ -7,6 +7,7 @@ mod conformance;
 mod damage;
 mod faults;
 mod history;
+mod lookups;
 #[cfg(feature = "sled")]
 mod on_sled;
 mod start;
