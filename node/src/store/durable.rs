@@ -58,7 +58,7 @@ struct Files {
     base: Arc<ReadFlat>,
     checkpoint: BlockId,
     recent: Arc<Recent>,
-    job: Option<JoinHandle<Result<(), Trouble>>>,
+    job: Option<JoinHandle<Result<(), Located>>>,
     reach: Reach,
 }
 
@@ -116,7 +116,7 @@ impl RedbStore {
     #[cfg(test)]
     pub fn fail_checkpoint(&mut self) {
         let files = self.files.as_mut().expect("open");
-        let job = thread::spawn(|| Err(Trouble::Environment("no room".into())));
+        let job = thread::spawn(|| Err(in_flat(Trouble::Environment("no room".into()))));
         while !job.is_finished() {
             thread::yield_now();
         }
@@ -352,7 +352,7 @@ impl Files {
             })
         });
         let merge = merge.map_err(in_log)?;
-        merge.run(&self.flat, &self.tables).map_err(in_flat)?;
+        merge.run(&self.flat, &self.tables)?;
         self.base = Arc::new(read_flat(&self.flat).map_err(in_flat)?);
         self.checkpoint = merge.target;
         self.recent = Arc::new(Recent::at(self.checkpoint));
@@ -366,10 +366,8 @@ impl Files {
         let Some(job) = self.job.take_if(|job| job.is_finished() || is_due) else {
             return Ok(());
         };
-        let done = job
-            .join()
-            .unwrap_or_else(|_| Err(Trouble::Damaged("the checkpoint's thread gave up".into())));
-        done.map_err(in_flat)?;
+        let gave_up = || Trouble::Damaged("the checkpoint's thread gave up".into());
+        job.join().unwrap_or_else(|_| Err(in_flat(gave_up())))?;
         self.base = Arc::new(read_flat(&self.flat).map_err(in_flat)?);
         self.checkpoint = guard(|| self.base.checkpoint()).map_err(in_flat)?;
         let mut recent = Recent::at(self.checkpoint);

@@ -19,6 +19,7 @@ use chain::{
 use super::{
     engine::Engine,
     flat::{ReadFlat, SlotKey, WriteFlat, encode_account, past_account_key, past_slot_key},
+    founding::{Located, in_flat, in_log},
     history::{Rows, put_rows, rows_below},
     places::{put_places, remove_places},
     recent::{RecentBlock, body_of, changes_of},
@@ -116,20 +117,20 @@ fn rows_without(flat: &Engine, undone: &[Undone]) -> Result<Rows, Trouble> {
 }
 
 impl Merge {
-    /// Carries it out; durable as a whole when this returns.
-    pub fn run(&self, flat: &Engine, log: &ReadTables) -> Result<(), Trouble> {
+    /// Carries it out; durable as a whole when this returns. What is wrong may be in either file.
+    pub fn run(&self, flat: &Engine, log: &ReadTables) -> Result<(), Located> {
         let mut sum = Sum::default();
         let mut undone = Vec::new();
         for id in &self.undone {
-            let block = guard(|| Undone::read(log, id))?;
+            let block = guard(|| Undone::read(log, id)).map_err(in_log)?;
             sum.undo(&block.changes);
             undone.push(block);
         }
-        let rows = rows_without(flat, &undone)?;
+        let rows = rows_without(flat, &undone).map_err(in_flat)?;
         for block in &self.redone {
             sum.redo(&block.changes);
         }
-        flat.write(|transaction| {
+        let written = flat.write(|transaction| {
             let mut tables = WriteFlat::write(transaction)?;
             put_sum(&mut tables, &sum)?;
             remove_index(&mut tables, &undone, &rows)?;
@@ -138,7 +139,8 @@ impl Merge {
                 self.put_past(&mut tables, &undone)?;
             }
             tables.set_checkpoint(&self.target)
-        })
+        });
+        written.map_err(in_flat)
     }
 
     fn put_index(&self, tables: &mut WriteFlat<'_>) -> Result<(), Trouble> {

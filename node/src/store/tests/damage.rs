@@ -16,7 +16,7 @@ use super::{
         founding::{Founding, Located},
         merge::Reach,
         seal::seal,
-        tables::block_key,
+        tables::{block_key, piece_key},
     },
     Directory, Disk, assert_holds, changes, child, founding, genesis,
     history::{accounts, history_of},
@@ -241,6 +241,24 @@ fn keys(file: &Path, table: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// A checkpoint that undoes blocks reads the log: what is damaged there is not the flat file's.
+#[test]
+fn damage_that_a_checkpoint_meets_in_the_log_is_told_as_the_logs() {
+    let mut disk = Disk::new();
+    let blocks = small(&mut disk);
+    let first = piece_key(&id(&blocks[1]), 0);
+    overwrite(&disk.file(), "parties", &first, |value| value[1..].to_vec());
+    let mut store = open(&disk).unwrap();
+    let other = child(&blocks[0].header, 3, &[b"four"]);
+    store.commit(&joined(&[&other])).unwrap();
+    store
+        .commit(&moved(&[&blocks[1], &blocks[2]], &[&other]))
+        .unwrap();
+    let text = told(&store.checkpoint_below(0).unwrap_err(), &disk);
+    assert!(text.contains("chain.redb is damaged"), "{text}");
+    assert!(text.contains("table parties"), "{text}");
+}
+
 /// Threats S4 and S7: every value of every table, damaged in several ways.
 #[test]
 fn damaged_values_are_errors_that_say_where() {
@@ -316,7 +334,8 @@ fn damage_values(disk: &Disk, blocks: &[Block], file: &Path, tables: &[&str], wa
     for table in tables {
         let mut keys = keys(file, table);
         if *table == "parties" {
-            // Those of blocks that the flat file has are read only to make it anew.
+            // Those of blocks that the flat file has are read to make it anew, or to undo them, and
+            // by `db check`.
             keys.drain(..2);
         }
         assert!(!keys.is_empty(), "table {table} has nothing to damage");
