@@ -183,16 +183,18 @@ fn a_check_finds_what_no_checksum_shows() {
         *value.last_mut().unwrap() ^= 1;
         Some(value)
     };
-    let log: [(&str, &str); 3] = [
-        ("bodies", "is damaged"),
-        ("changes", "change set"),
-        ("receipts", "receipts"),
+    // In an address, what gas was used, a length, or the first party's place.
+    let log: [(&str, usize, &str); 4] = [
+        ("bodies", 11, "is damaged"),
+        ("changes", 11, "change set"),
+        ("receipts", 11, "receipts"),
+        ("parties", 12, "the log names other parties"),
     ];
-    for (table, told) in log {
+    for (table, at, told) in log {
         let file = directory.join("chain.redb");
         let pristine = fs::read(&file).unwrap();
         // The head's own change set is applied by the start, so that of an earlier block is taken.
-        tamper_earlier(&file, table);
+        tamper_earlier(&file, table, at);
         assert_fails(&db(&directory, &["check"]), 6, &[told]);
         fs::write(&file, pristine).unwrap();
     }
@@ -209,20 +211,18 @@ fn a_check_finds_what_no_checksum_shows() {
     assert_whole(&directory);
 }
 
-/// Changes the value of the first block that has more than a length and an empty list: the
-/// checkpoint has it.
-fn tamper_earlier(file: &Path, table: &'static str) {
+/// Changes a byte of the value of the first block that has so many: the checkpoint has it.
+fn tamper_earlier(file: &Path, table: &'static str, at: usize) {
     let database = Database::open(file).unwrap();
     let transaction = database.begin_write().unwrap();
     {
         let mut open = transaction.open_table(Table::new(table)).unwrap();
         let items = open.iter().unwrap().map(Result::unwrap);
-        let has_content = |key: &[u8], value: &[u8]| key[..8] > [0; 8][..] && value.len() > 9;
+        let has_content = |key: &[u8], value: &[u8]| key[..8] > [0; 8][..] && value.len() > at;
         let found = items.map(|item| (item.0.value().to_vec(), item.1.value()[8..].to_vec()));
         let mut found = found.filter(|(key, value)| has_content(key, value));
         let (key, mut value) = found.next().unwrap();
-        // In an address, what gas was used, or a length.
-        value[11] ^= 1;
+        value[at] ^= 1;
         let sum = sha256(&[table.as_bytes(), &[0], &key, &value].concat());
         let sealed = [&sum[..8], &value].concat();
         open.insert(key.as_slice(), sealed.as_slice()).unwrap();

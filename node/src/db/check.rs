@@ -1,8 +1,9 @@
 //! `lignum db check`: everything that a store holds, held against everything else it holds.
 //!
-//! Every header and body of every branch is read and checked as a stranger's would be; the best
-//! chain is executed again from the genesis block, and what that gives is compared with the
-//! change sets, receipts, indexes and the state at the checkpoint. The first fault ends it.
+//! Every header and body of every branch is read and checked as a stranger's would be, and the
+//! parties in the log are those of its transactions; the best chain is executed again from the
+//! genesis block, and what that gives is compared with the change sets, receipts, indexes and the
+//! state at the checkpoint. The first fault ends it.
 
 use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
@@ -92,18 +93,27 @@ impl Check<'_> {
         let mut progress = Progress::new("bodies", as_u64(bodies.len()));
         for (hash, stage) in bodies {
             let block = check::stored(&hash, self.spec, self.reader).map_err(damaged)?;
-            if block.is_none() {
-                return Err(fault(format!("block {hash} has no body")));
-            }
+            let block = block.ok_or_else(|| fault(format!("block {hash} has no body")))?;
             if stage == Stage::Executed {
-                self.reader.changes(&hash).map_err(damaged)?;
-                self.reader.receipts(&hash).map_err(damaged)?;
+                self.outcome(&block)?;
             }
             checked.bodies += 1;
             progress.at(checked.bodies);
         }
         progress.end();
         Ok(())
+    }
+
+    /// What the log has of a block's execution, which a reorg of any depth may need: it can be
+    /// read, and names the parties that the body has.
+    fn outcome(&self, block: &CheckedBlock) -> Result<(), Failure> {
+        let hash = block.id().hash;
+        self.reader.changes(&hash).map_err(damaged)?;
+        self.reader.receipts(&hash).map_err(damaged)?;
+        let found = self.reader.parties(&hash).map_err(damaged)?;
+        expect(&found, &Some(parties(block.transactions())), || {
+            format!("the log names other parties than the transactions of block {hash}")
+        })
     }
 
     /// The best chain from the genesis block, executed again.

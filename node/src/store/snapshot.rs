@@ -15,7 +15,7 @@ use std::{
 use chain::{
     Account, Address, BlockHash, BlockId, Body, ChangeSet, Header, Reader, Receipt, Stage,
     StoreError, TxHash,
-    history::Row,
+    history::{Parties, Row},
     params::STATE_WINDOW,
     store::{Past, TransactionPlace},
     transaction::hash_of,
@@ -122,6 +122,15 @@ impl RedbSnapshot {
     pub fn is_indexed(&self, hash: &TxHash, place: &TransactionPlace) -> Result<bool, StoreError> {
         let recent = self.0.recent.place(hash);
         Ok(recent.as_ref() == Some(place) || self.places(hash)?.contains(place))
+    }
+
+    /// Whose an executed block's transactions are, as the log has it: a checkpoint that undoes the
+    /// block goes by that. None where the block is unknown or was not executed.
+    pub fn parties(&self, hash: &BlockHash) -> Result<Option<Parties>, StoreError> {
+        self.of(hash, |tables, id| match tables.changes(id)? {
+            Some(changes) => tables.parties(id, &changes).map(Some),
+            None => Ok(None),
+        })
     }
 
     /// A block's body. The last one is kept: who looks many transactions up, such as those of a
