@@ -56,6 +56,9 @@ impl Trouble {
             Self::Network { holds } => {
                 format!("{place} holds the network of genesis {holds}")
             }
+            Self::Format { want, got } if got < want && is_sled => format!(
+                "{place} has format version {got}, this program reads {want}: export its blocks with the lignum that wrote it and import them into a new directory, or remove it to sync again"
+            ),
             Self::Format { want, got } if got < want => format!(
                 "{place} has format version {got}, this program reads {want}: rebuild it with {rebuild}"
             ),
@@ -152,6 +155,20 @@ mod tests {
             engine(redb::Error::Io(short)),
             Trouble::Damaged(_)
         ));
+    }
+
+    /// A store of sled is neither rebuilt in place nor exported by a program of another format.
+    #[test]
+    fn an_older_store_is_told_what_can_be_done_about_it() {
+        let older = Trouble::Format { want: 3, got: 2 };
+        for (file, is_rebuilt) in [("chain.redb", true), ("chain.sled", false)] {
+            let text = older.at(Path::new(file)).to_string();
+            let versions = "has format version 2, this program reads 3";
+            assert!(text.contains(versions), "{text}");
+            assert_eq!(text.contains("--reindex"), is_rebuilt, "{text}");
+            let exported = text.contains("export its blocks with the lignum that wrote it");
+            assert_eq!(exported, !is_rebuilt, "{text}");
+        }
     }
 
     #[test]

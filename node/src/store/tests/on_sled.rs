@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     super::{
-        kv::{Kv, Order, Version},
+        kv::{Kv, Order, Transaction, Version},
         merge::Reach,
         on_sled,
     },
@@ -36,6 +36,20 @@ fn every_answer_on_sled_is_the_heads() {
         wander(Disk::on_sled(), seed, Reach::Window);
         wander(Disk::on_sled(), 100 + seed, Reach::Archive);
     }
+}
+
+/// Its remedies are others: it is not rebuilt in place, and another format is not exported.
+#[test]
+fn an_older_directory_of_sled_is_told_how_to_go_on() {
+    let disk = Disk::on_sled();
+    drop(disk.open().unwrap());
+    let mut older = |transaction: &dyn Transaction| transaction.set_format(2);
+    open(&disk.file()).write(&mut older).unwrap();
+    let failure = disk.open().unwrap_err().failure(&disk.file());
+    let text = failure.to_string();
+    assert_eq!(failure.code(), 6);
+    assert!(text.contains("with the lignum that wrote it"), "{text}");
+    assert!(!text.contains("--reindex"), "{text}");
 }
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
