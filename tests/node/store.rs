@@ -307,6 +307,23 @@ fn a_store_is_rebuilt_from_its_blocks() {
     refuses(&directory, &["was cut off", "lignum node --reindex"]);
     assert_eq!(head_of(&world, &["--reindex"]), head);
     assert_whole(&directory);
+    // Of one that a program of another format began, or whose file was spoilt, nothing is used.
+    for file in ["chain.redb", "state.redb"].map(|name| directory.join(name)) {
+        let spoils: [fn(&Path); 2] = [
+            |file| set_version(file, 2),
+            |file| {
+                fs::write(file, b"").unwrap();
+            },
+        ];
+        for spoil in spoils {
+            fs::copy(&log, &old).unwrap();
+            spoil(&file);
+            refuses(&directory, &["was cut off", "lignum node --reindex"]);
+            assert_eq!(head_of(&world, &["--reindex"]), head);
+            assert_absent(&old);
+            assert_whole(&directory);
+        }
+    }
     // One body is lost: what stands on it is, too, and peers have it.
     tamper_unsealed(&log, "bodies");
     let kept = head_of(&world, &["--reindex"]);
@@ -321,14 +338,21 @@ fn a_store_is_rebuilt_from_its_blocks() {
     );
 }
 
-fn make_old(file: &Path) {
+fn set_version(file: &Path, version: u32) {
     let database = Database::open(file).unwrap();
     let transaction = database.begin_write().unwrap();
     let meta = TableDefinition::<&str, &[u8]>::new("meta");
-    let version = 1_u32.to_le_bytes();
+    let version = version.to_le_bytes();
     let mut open = transaction.open_table(meta).unwrap();
     open.insert("format", version.as_slice()).unwrap();
     drop(open);
+    transaction.commit().unwrap();
+}
+
+fn make_old(file: &Path) {
+    set_version(file, 1);
+    let database = Database::open(file).unwrap();
+    let transaction = database.begin_write().unwrap();
     assert!(transaction.delete_table(Table::new("parties")).unwrap());
     transaction.open_table(Table::new("history")).unwrap();
     transaction.commit().unwrap();

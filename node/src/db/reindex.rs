@@ -20,17 +20,21 @@ use crate::{
     store::{
         RedbStore, Trouble,
         directory::{chain_file, old_chain_file, state_file, sync_parent},
-        salvage::Salvage,
+        salvage::{Salvage, remove_unusable},
     },
 };
 
 /// Headers of the old log that are looked at together: as many bodies may be in memory.
 const BLOCKS_PER_PAGE: usize = 16;
 
-/// Sets the log aside, unless a rebuild that was cut off has done so. Its network must be this.
+/// Sets the log aside, unless a rebuild that was cut off has done so: that one is gone on with, but
+/// for files that this program cannot. The log's network must be this.
 pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
     let (log, old) = (chain_file(directory), old_chain_file(directory));
-    if old.exists() || !log.exists() {
+    if old.exists() {
+        return remove_unusable(&log).map_err(|trouble| unreadable(&log, &trouble));
+    }
+    if !log.exists() {
         return Ok(());
     }
     let salvage = Salvage::open(&log).map_err(|trouble| unreadable(&log, &trouble))?;

@@ -3,13 +3,14 @@
 //!
 //! Called to rebuild a store; nothing that comes from here is taken on trust.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use chain::{Block, Body, store::Stage};
 
 use super::{
-    disk::{Directory, Part},
-    engine::Engine,
+    directory::sync_parent,
+    disk::{Directory, Medium, Part},
+    engine::{Engine, environment},
     kv::ReadTable,
     named::Named,
     pieces::get_long,
@@ -39,6 +40,18 @@ pub struct Page {
     pub seen: u64,
     /// Of these, the ones that are damaged, or whose bodies are.
     pub lost: u64,
+}
+
+/// Removes those files of a store that this program cannot open. Only for what a rebuild has made
+/// that was cut off, perhaps one of another program's: the log that it reads has all of that.
+pub fn remove_unusable(log: &Path) -> Result<(), Trouble> {
+    let medium = Directory::of(log);
+    for part in [Part::Log, Part::Flat] {
+        if let Err(Trouble::Format { .. } | Trouble::Damaged(_)) = Engine::open(&medium, part) {
+            fs::remove_file(medium.path(part)).map_err(environment)?;
+        }
+    }
+    sync_parent(log).map_err(environment)
 }
 
 impl Salvage {
