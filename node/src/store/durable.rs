@@ -112,6 +112,16 @@ impl RedbStore {
         files.follow(&Batch::default())
     }
 
+    /// The next commit finds that a checkpoint of all blocks was made in the background.
+    #[cfg(test)]
+    pub fn wait_for_checkpoint(&mut self) {
+        let files = self.files.as_mut().expect("open");
+        files.begin_checkpoint(0);
+        while !files.job.as_ref().is_some_and(JoinHandle::is_finished) {
+            thread::yield_now();
+        }
+    }
+
     /// The next commit learns that a checkpoint in the background found no room.
     #[cfg(test)]
     pub fn fail_checkpoint(&mut self) {
@@ -238,12 +248,13 @@ impl Files {
         let write =
             |transaction: &dyn Transaction| apply(&mut WriteTables::write(transaction)?, batch);
         self.log.write(write).map_err(in_log)?;
-        let before = (&self.tables, &self.base, &self.recent);
-        let before = (before.0.clone(), before.1.clone(), before.2.clone());
+        let (tables, base) = (Arc::clone(&self.tables), Arc::clone(&self.base));
+        let (checkpoint, recent) = (self.checkpoint, Arc::clone(&self.recent));
         let followed = self.follow_commit(batch);
         if followed.is_err() {
             // What readers are shown has to be of one head, so it is what there was before.
-            (self.tables, self.base, self.recent) = before;
+            (self.tables, self.base) = (tables, base);
+            (self.checkpoint, self.recent) = (checkpoint, recent);
         }
         followed
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chain::{
-    Account, Address, Block, ChangeSet, Mended, Reader, Store,
+    Account, Address, Block, ChangeSet, Reader, Store,
     execution::{AccountChange, SlotChange},
     store::{Batch, ExecutedBlock, Past},
     transaction::hash_of,
@@ -420,28 +420,6 @@ fn a_head_that_comes_back_to_the_checkpoint_is_reached() {
             world.check();
         }
     }
-}
-
-/// The indexes name blocks by their heights, so a reader must never see a head that they are not of.
-#[test]
-fn a_commit_that_fails_half_way_is_not_shown() {
-    let mut world = World::new(12, Reach::Window);
-    for _ in 0..3 {
-        let next = world.forest.grow(world.head);
-        world.move_to(next);
-    }
-    world.store.checkpoint_below(0).unwrap();
-    let mut away = 0;
-    for _ in 0..4 {
-        away = world.forest.grow(away);
-    }
-    world.store.fail_checkpoint();
-    let batch = world.forest.batch(world.head, away);
-    world.store.commit(&batch).unwrap_err();
-    world.check();
-    assert_eq!(world.store.mend(), Mended::Ready);
-    world.head = away;
-    world.check();
 }
 
 /// The state's file is made again from the log where it is missing, or of another log, also as an

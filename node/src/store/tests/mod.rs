@@ -6,6 +6,7 @@ mod checkpoints;
 mod conformance;
 mod damage;
 mod faults;
+mod half_way;
 mod history;
 mod lookups;
 #[cfg(feature = "sled")]
