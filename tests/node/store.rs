@@ -152,8 +152,11 @@ fn an_import_goes_on_where_it_was_killed() {
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
+/// Makes another key and value of a table's last ones, or nothing.
+type Change = fn(&[u8], &[u8]) -> Option<(Vec<u8>, Vec<u8>)>;
+
 /// Changes a table behind the store's back, with good checksums.
-fn tamper(file: &Path, table: &'static str, change: impl Fn(&[u8], &[u8]) -> Option<Vec<u8>>) {
+fn tamper(file: &Path, table: &'static str, change: Change) {
     let database = Database::open(file).unwrap();
     let transaction = database.begin_write().unwrap();
     {
@@ -163,7 +166,7 @@ fn tamper(file: &Path, table: &'static str, change: impl Fn(&[u8], &[u8]) -> Opt
         drop(item);
         match change(&key, &value) {
             None => drop(open.remove(key.as_slice()).unwrap()),
-            Some(value) => {
+            Some((key, value)) => {
                 let sum = sha256(&[table.as_bytes(), &[0], &key, &value].concat());
                 let sealed = [&sum[..8], &value].concat();
                 open.insert(key.as_slice(), sealed.as_slice()).unwrap();
@@ -178,11 +181,6 @@ fn tamper(file: &Path, table: &'static str, change: impl Fn(&[u8], &[u8]) -> Opt
 fn a_check_finds_what_no_checksum_shows() {
     let world = world();
     let (directory, _) = mined(&world);
-    let flip = |_: &[u8], value: &[u8]| {
-        let mut value = value.to_vec();
-        *value.last_mut().unwrap() ^= 1;
-        Some(value)
-    };
     // In an address, what gas was used, a length, or the first party's place.
     let log: [(&str, usize, &str); 4] = [
         ("bodies", 11, "is damaged"),
@@ -200,12 +198,49 @@ fn a_check_finds_what_no_checksum_shows() {
     }
     let file = directory.join("state.redb");
     let pristine = fs::read(&file).unwrap();
-    tamper(&file, "accounts", flip);
+    tamper(&file, "accounts", |key, value| {
+        Some((key.to_vec(), flip_last(value)))
+    });
     assert_fails(&db(&directory, &["check"]), 6, &["root"]);
     fs::write(&file, &pristine).unwrap();
     for table in ["transactions", "history", "past_accounts"] {
         tamper(&file, table, |_, _| None);
         assert_fails(&db(&directory, &["check"]), 6, &["--reindex"]);
+        fs::write(&file, &pristine).unwrap();
+    }
+    assert_whole(&directory);
+}
+
+fn flip_last(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    bytes
+}
+
+/// What an index has beside all that it must have: only counting finds it.
+#[test]
+fn a_check_finds_what_an_index_has_too_much() {
+    let world = world();
+    let (directory, _) = mined(&world);
+    let file = directory.join("state.redb");
+    let pristine = fs::read(&file).unwrap();
+    let more: [(&str, Change); 3] = [
+        // The height after the row's last one, and a transaction there.
+        ("history", |key, value| {
+            Some((key.to_vec(), [value, &[1, 0]].concat()))
+        }),
+        // Another index in the block.
+        ("transactions", |key, value| {
+            Some((key.to_vec(), [value, &[5]].concat()))
+        }),
+        // The same hash in another block.
+        ("transactions", |key, value| {
+            Some((flip_last(key), value.to_vec()))
+        }),
+    ];
+    for (table, change) in more {
+        tamper(&file, table, change);
+        assert_fails(&db(&directory, &["check"]), 6, &["the indexes have"]);
         fs::write(&file, &pristine).unwrap();
     }
     assert_whole(&directory);

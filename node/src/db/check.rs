@@ -20,9 +20,6 @@ use crate::{
     store::{Reach, RedbSnapshot, Sums},
 };
 
-/// Rows of an account that are looked at for one block; others of its height are side branches'.
-const ROWS: usize = 64;
-
 /// What was checked.
 #[derive(Debug, Default)]
 pub struct Checked {
@@ -199,8 +196,9 @@ impl Check<'_> {
             hash: BlockHash::default(),
         };
         for (address, indices) in &parties {
-            let rows = self.reader.rows(address, Some(next), ROWS);
-            let row = rows.map_err(damaged)?.into_iter().find(|row| row.0 == id);
+            // One a block: the account's last one up to here is this block's.
+            let rows = self.reader.rows(address, Some(next), 1).map_err(damaged)?;
+            let row = rows.into_iter().find(|row| row.0 == id);
             expect(&row.as_ref().map(|row| &row.1), &Some(indices), || {
                 format!("the history of {address} lacks block {}", id.height)
             })?;
