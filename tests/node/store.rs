@@ -224,18 +224,24 @@ fn a_check_finds_what_an_index_has_too_much() {
     let (directory, _) = mined(&world);
     let file = directory.join("state.redb");
     let pristine = fs::read(&file).unwrap();
-    let more: [(&str, Change); 3] = [
-        // The height after the row's last one, and a transaction there.
+    let more: [(&str, Change); 5] = [
+        // The height after the row's last one, and a transaction there; then far above the head.
         ("history", |key, value| {
             Some((key.to_vec(), [value, &[1, 0]].concat()))
+        }),
+        ("history", |key, value| {
+            Some((key.to_vec(), [value, &[127, 0]].concat()))
         }),
         // Another index in the block.
         ("transactions", |key, value| {
             Some((key.to_vec(), [value, &[5]].concat()))
         }),
-        // The same hash in another block.
+        // The same hash in another block; then far above the head.
         ("transactions", |key, value| {
             Some((flip_last(key), value.to_vec()))
+        }),
+        ("transactions", |key, value| {
+            Some(([&key[..6], &[1; 5]].concat(), value.to_vec()))
         }),
     ];
     for (table, change) in more {

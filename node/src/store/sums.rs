@@ -49,35 +49,39 @@ impl RedbSnapshot {
 
     /// Counts the entries.
     pub fn sums(&self) -> Result<Sums, StoreError> {
-        let merged = self.merged().height;
+        // Above the common ancestor are the entries of the checkpoint's own branch, if it has one.
+        let last = match self.0.recent.undone.as_slice() {
+            [] => u64::MAX,
+            _ => self.merged().height,
+        };
         let mut sums = Sums::default();
         self.read_flat(|flat| {
             flat.history.for_each(|key, value| {
                 let (_, entries) = read_row(key, value)?;
-                let there = entries.iter().filter(|(height, _)| *height <= merged);
+                let there = entries.iter().filter(|(height, _)| *height <= last);
                 sums.rows += as_u64(there.count());
                 Ok(())
             })?;
             flat.transactions.for_each(|key, value| {
                 let (height, indices) = read_places(key, value)?;
-                if height <= merged {
+                if height <= last {
                     sums.places += as_u64(indices.len());
                 }
                 Ok(())
             })?;
-            sums.past = count_past(flat, merged)?;
+            sums.past = count_past(flat, last)?;
             Ok(())
         })?;
         Ok(sums)
     }
 }
 
-fn count_past(flat: &ReadFlat, merged: u64) -> Result<u64, Trouble> {
+fn count_past(flat: &ReadFlat, last: u64) -> Result<u64, Trouble> {
     let mut count = 0;
     for table in [&flat.past_accounts, &flat.past_slots] {
         table.for_each(|key, _| {
             let height = key.last_chunk().ok_or("wrong key")?;
-            count += u64::from(u64::from_be_bytes(*height) <= merged);
+            count += u64::from(u64::from_be_bytes(*height) <= last);
             Ok(())
         })?;
     }
