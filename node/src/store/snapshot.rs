@@ -107,21 +107,20 @@ impl RedbSnapshot {
         Ok(BlockId { height, hash })
     }
 
-    /// Where a transaction of the blocks that the flat file has may stand.
-    fn places(&self, hash: &TxHash) -> Result<Vec<TransactionPlace>, StoreError> {
+    /// Heights and indices where a transaction of the blocks that the flat file has may stand.
+    fn places(&self, hash: &TxHash) -> Result<Vec<(u64, u32)>, StoreError> {
         let merged = self.merged().height;
-        let places = self.read_flat(|flat| places_of(&flat.transactions, hash, merged))?;
-        let place = |(height, index)| {
-            let block = self.best_at(height)?;
-            Ok(TransactionPlace { block, index })
-        };
-        places.into_iter().map(place).collect()
+        self.read_flat(|flat| places_of(&flat.transactions, hash, merged))
     }
 
     /// Whether the index has a transaction of the best chain at its place.
     pub fn is_indexed(&self, hash: &TxHash, place: &TransactionPlace) -> Result<bool, StoreError> {
-        let recent = self.0.recent.place(hash);
-        Ok(recent.as_ref() == Some(place) || self.places(hash)?.contains(place))
+        if self.0.recent.place(hash).as_ref() == Some(place) {
+            return Ok(true);
+        }
+        let height = place.block.height;
+        let is_there = self.places(hash)?.contains(&(height, place.index));
+        Ok(is_there && self.best_at(height)? == place.block)
     }
 
     /// Whose an executed block's transactions are, as the log has it: a checkpoint that undoes the
@@ -259,7 +258,9 @@ impl Reader for RedbSnapshot {
         if let Some(place) = self.0.recent.place(hash) {
             return Ok(Some(place));
         }
-        for place in self.places(hash)? {
+        for (height, index) in self.places(hash)? {
+            let block = self.best_at(height)?;
+            let place = TransactionPlace { block, index };
             if self.transaction_at(&place, hash)? == *hash {
                 return Ok(Some(place));
             }

@@ -5,7 +5,7 @@ use chain::{Block, Reader, Store, transaction::hash_of};
 use super::{super::RedbStore, Bench, Disk, child, genesis, id, joined, moved};
 
 /// Pairs of texts whose hashes begin with the same six bytes: the index cannot tell them apart.
-const ALIKE: [[&[u8]; 2]; 3] = [
+pub const ALIKE: [[&[u8]; 2]; 3] = [
     [b"a7448365b", b"a35837861b"],
     [b"a17507724b", b"a33929717b"],
     [b"a3072939b", b"a43816354b"],

@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use chain::{Reader, Store, store::BlockId, transaction::hash_of};
+use chain::{
+    Reader, Store,
+    store::{BlockId, TransactionPlace},
+    transaction::hash_of,
+};
 
 use super::{
     super::{
@@ -21,7 +25,9 @@ use super::{
         tables::ReadTables,
         trouble::Trouble,
     },
-    Directory, Disk, child, genesis, id, joined, moved,
+    Directory, Disk,
+    alike::ALIKE,
+    child, genesis, id, joined, moved,
 };
 
 /// A table that counts how often it is asked.
@@ -96,4 +102,48 @@ fn a_body_is_read_once_for_all_its_transactions() {
         }
         assert_eq!(reads.load(Ordering::Relaxed) - before, 1);
     }
+}
+
+/// Somebody may have put many transactions into blocks whose hashes begin as another one's.
+#[test]
+fn places_of_hashes_that_begin_alike_cost_nothing_until_they_are_looked_at() {
+    let [one, other] = ALIKE[0];
+    let disk = Disk::new();
+    let mut store = disk.open().unwrap();
+    let a = child(&genesis().header, 1, &[one]);
+    let b = child(&a.header, 2, &[b"between"]);
+    let c = child(&b.header, 3, &[other]);
+    store.commit(&joined(&[&a, &b, &c])).unwrap();
+    store.commit(&moved(&[], &[&a, &b, &c])).unwrap();
+    store.checkpoint_below(0).unwrap();
+    drop(store);
+    let (reader, reads) = counted(&disk, "canonical", |tables| &mut tables.canonical);
+    let place = |block| TransactionPlace {
+        block: id(block),
+        index: 0,
+    };
+    let mut before = 0;
+    let mut assert_reads = |want| {
+        let now = reads.load(Ordering::Relaxed);
+        assert_eq!(now - before, want);
+        before = now;
+    };
+    // The last one comes first.
+    assert_eq!(reader.transaction(&hash_of(other)), Ok(Some(place(&c))));
+    assert_reads(1);
+    assert_eq!(reader.transaction(&hash_of(one)), Ok(Some(place(&a))));
+    assert_reads(2);
+    assert_eq!(reader.is_indexed(&hash_of(one), &place(&a)), Ok(true));
+    assert_reads(1);
+    assert_eq!(reader.is_indexed(&hash_of(one), &place(&b)), Ok(false));
+    assert_reads(0);
+    let elsewhere = TransactionPlace {
+        block: BlockId {
+            height: 1,
+            ..id(&b)
+        },
+        index: 0,
+    };
+    assert_eq!(reader.is_indexed(&hash_of(one), &elsewhere), Ok(false));
+    assert_reads(1);
 }
