@@ -2,10 +2,10 @@
 //!
 //! redb gives a value that is longer than a page a run of pages, a power of two of them: an
 //! ordinary full block's body would take half as much again. So a value is cut into pieces that
-//! fill such runs, the largest first; what is left in the end is shorter than a page. Every piece
-//! has a seal of its own, and the first begins with the length of the whole (u64, little-endian),
-//! so that a piece that is missing, or one too many, is noticed. Used by `apply` for all that the
-//! log has by block, and by whoever reads it.
+//! fill such runs, the largest first; the last one fills its run too, or is shorter than a page.
+//! Every piece has a seal of its own, and the first begins with the length of the whole (u64,
+//! little-endian), so that a piece that is missing, or one too many, is noticed. Used by `apply`
+//! for all that the log has by block, and by whoever reads it.
 
 use std::ops::{Bound, ControlFlow};
 
@@ -28,7 +28,8 @@ const OVERHEAD_BYTES: usize = ENTRY_BYTES + PIECE_KEY_BYTES + CHECKSUM_BYTES;
 /// Pages of the longest piece (1 MiB): a hole for a longer one is hard to find in a file.
 const PAGES_MAX: usize = 256;
 
-/// Writes a block's value, as often as one likes: it is the same each time.
+/// Writes a block's value. As often as one likes, since all that is written here follows from the
+/// block and is the same each time: a shorter one would leave pieces of the longer.
 pub fn put_long(table: &mut Named<impl Put>, id: &BlockId, value: &[u8]) -> Result<(), Trouble> {
     let length = u64::try_from(value.len()).expect("a value is in memory");
     let whole = [length.to_le_bytes().as_slice(), value].concat();

@@ -9,6 +9,9 @@ use unsigned_varint::{decode, encode};
 const TOO_SHORT: &str = "the value is too short";
 /// The same for all numbers that do not fit what they stand for.
 pub const TOO_LARGE: &str = "a number is too large";
+/// In the longest form of a number: where its last byte stands, and what fits that; the library
+/// passes over what does not.
+const LAST_BYTE: (usize, u8) = (18, 0b11);
 
 /// Adds a number.
 pub fn put_number(bytes: &mut Vec<u8>, number: impl Into<u128>) {
@@ -23,6 +26,11 @@ impl<'a> Rest<'a> {
     /// A number of any size.
     pub fn number(&mut self) -> Result<u128, String> {
         let (number, rest) = decode::u128(self.0).map_err(|error| error.to_string())?;
+        let form = &self.0[..self.0.len() - rest.len()];
+        let (at, max) = LAST_BYTE;
+        if form.get(at).is_some_and(|last| *last > max) {
+            return Err(TOO_LARGE.to_owned());
+        }
         self.0 = rest;
         Ok(number)
     }
@@ -62,6 +70,33 @@ impl<'a> Rest<'a> {
         match self.0 {
             [] => Ok(value),
             rest => Err(format!("{} bytes are left over", rest.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_form() {
+        for number in [0, 127, 128, u128::from(u64::MAX), u128::MAX >> 1, u128::MAX] {
+            let mut bytes = Vec::new();
+            put_number(&mut bytes, number);
+            assert_eq!(Rest(&bytes).number(), Ok(number));
+            // One byte more that says nothing.
+            let last = bytes.len() - 1;
+            bytes[last] |= 0x80;
+            bytes.push(0);
+            assert!(Rest(&bytes).number().is_err());
+        }
+        // Bits beyond the 128th.
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, u128::MAX);
+        for bit in 2..7 {
+            let mut bytes = bytes.clone();
+            bytes[18] |= 1 << bit;
+            assert_eq!(Rest(&bytes).number(), Err(TOO_LARGE.to_owned()));
         }
     }
 }
