@@ -44,6 +44,8 @@ pub struct Forest {
     tree: Vec<Grown>,
     random: u64,
     count: u32,
+    /// Bytes that each text has more than it needs.
+    pub padding: usize,
     /// Blocks that a batch has executed.
     executed: BTreeSet<usize>,
 }
@@ -75,6 +77,7 @@ impl Forest {
             tree: vec![first],
             random: seed,
             count: 0,
+            padding: 0,
             executed: BTreeSet::from([0]),
         }
     }
@@ -109,6 +112,7 @@ impl Forest {
         [
             &[b'a' + from],
             self.count.to_be_bytes().as_slice(),
+            &vec![0; self.padding],
             &[b'a' + to],
         ]
         .concat()
@@ -218,6 +222,10 @@ impl Forest {
                 let want = blocks.iter().rev().find(holds).map(|block| id(block));
                 assert_eq!(place.map(|place| place.block), want);
             }
+        }
+        for block in &blocks {
+            let body = reader.body(&id(block).hash).unwrap();
+            assert_eq!(body.as_deref(), Some(&block.body));
         }
         let all: Vec<Block> = blocks.iter().map(|block| (*block).clone()).collect();
         for address in accounts(&all) {

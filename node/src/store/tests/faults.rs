@@ -287,9 +287,11 @@ enum Act {
     Checkpoint(usize),
 }
 
-/// A few blocks, a checkpoint, a reorg below it, another checkpoint, and back.
+/// A few blocks, a checkpoint, a reorg below it, another checkpoint, and back. Bodies are as long
+/// as to take several pieces.
 fn scenario() -> (Forest, Vec<Act>) {
     let mut forest = Forest::new(5);
+    forest.padding = 5_000;
     let mut acts = Vec::new();
     let mut head = 0;
     let mut go = |forest: &mut Forest, acts: &mut Vec<Act>, to| {
