@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     dev_orders::order,
     harness::{Node, World},
-    store::pay,
+    store::{assert_whole, pay},
 };
 
 /// More than the states that are kept without an archive.
@@ -157,6 +157,7 @@ fn an_archive_tells_accounts_after_every_block() {
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("--archive"), "{detail}");
     assert_eq!(node.stop(), Some(0));
+    assert_whole(&site.world.path("node"));
     // It can be made again from the blocks.
     let node = site.start(&["--archive"]);
     record.check(&node, 0);

@@ -72,7 +72,8 @@ fn db(directory: &Path, arguments: &[&str]) -> Output {
     lignum(&[&["db", "--datadir", place], arguments].concat())
 }
 
-fn assert_whole(directory: &Path) {
+/// A check of a directory finds nothing.
+pub fn assert_whole(directory: &Path) {
     let checked = db(directory, &["check"]);
     assert_eq!(checked.status.code(), Some(0), "{checked:?}");
     assert!(

@@ -69,7 +69,10 @@ impl RedbSnapshot {
                 }
                 Ok(())
             })?;
-            sums.past = count_past(flat, last)?;
+            // What an archive that was given up has left is not read.
+            if self.reach() == Reach::Archive {
+                sums.past = count_past(flat, last)?;
+            }
             Ok(())
         })?;
         Ok(sums)
