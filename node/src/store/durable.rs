@@ -239,7 +239,7 @@ impl Files {
             job: None,
             reach: Reach::Window,
         };
-        files.set_reach(wanted).map_err(in_flat)?;
+        files.set_reach(wanted)?;
         files.follow(&Batch::default())?;
         Ok(files)
     }
@@ -423,40 +423,43 @@ impl Files {
     }
 
     /// Begins an archive where one is wanted and is not whole, or gives it up.
-    fn set_reach(&mut self, wanted: Option<Reach>) -> Result<(), Trouble> {
-        let found = match guard(|| self.base.archive())? {
+    fn set_reach(&mut self, wanted: Option<Reach>) -> Result<(), Located> {
+        let found = match guard(|| self.base.archive()).map_err(in_flat)? {
             Some(_) => Reach::Archive,
             None => Reach::Window,
         };
         self.reach = wanted.unwrap_or(found);
         match (found, self.reach) {
             (Reach::Archive, Reach::Archive) | (Reach::Window, Reach::Window) => return Ok(()),
-            (Reach::Archive, Reach::Window) => self.flat.write(|transaction| {
-                let mut tables = WriteFlat::write(transaction)?;
-                tables.set_archive(None)
-            })?,
+            (Reach::Archive, Reach::Window) => {
+                let give_up = |transaction: &dyn Transaction| {
+                    WriteFlat::write(transaction)?.set_archive(None)
+                };
+                self.flat.write(give_up).map_err(in_flat)?;
+            }
             (Reach::Window, Reach::Archive) => self.begin_archive()?,
         }
-        self.base = Arc::new(read_flat(&self.flat)?);
+        self.base = Arc::new(read_flat(&self.flat).map_err(in_flat)?);
         Ok(())
     }
 
     /// Writes what was before each block of the checkpoint's chain; the last part says that it is
     /// whole, so that one that was interrupted is begun again.
-    fn begin_archive(&self) -> Result<(), Trouble> {
+    fn begin_archive(&self) -> Result<(), Located> {
         let target = self.checkpoint.height;
         info!("the archive of {target} blocks is made from their change sets");
-        self.flat
-            .write(|transaction| WriteFlat::forget_past(transaction))?;
+        let forget = |transaction: &dyn Transaction| WriteFlat::forget_past(transaction);
+        self.flat.write(forget).map_err(in_flat)?;
         let mut at = self.checkpoint;
         let mut progress = Progress::new("archive", target);
         loop {
             let mut blocks = Vec::new();
             while at.height > 0 && blocks.len() < usize::try_from(PAST_BLOCKS).unwrap_or(1) {
-                blocks.push((at.height, guard(|| changes_of(&self.tables, &at))?));
-                at = guard(|| parent_of(&self.tables, &at))?;
+                let changes = guard(|| changes_of(&self.tables, &at)).map_err(in_log)?;
+                blocks.push((at.height, changes));
+                at = guard(|| parent_of(&self.tables, &at)).map_err(in_log)?;
             }
-            self.flat.write(|transaction| {
+            let written = self.flat.write(|transaction| {
                 let mut tables = WriteFlat::write(transaction)?;
                 put_past(
                     &mut tables,
@@ -467,7 +470,8 @@ impl Files {
                 } else {
                     Ok(())
                 }
-            })?;
+            });
+            written.map_err(in_flat)?;
             progress.at(target - at.height);
             if at.height == 0 {
                 progress.end();

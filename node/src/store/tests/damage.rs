@@ -259,6 +259,21 @@ fn damage_that_a_checkpoint_meets_in_the_log_is_told_as_the_logs() {
     assert!(text.contains("table parties"), "{text}");
 }
 
+#[test]
+fn damage_that_an_archive_begins_with_is_told_as_the_logs() {
+    let mut disk = Disk::new();
+    let blocks = small(&mut disk);
+    let open_as = |reach| {
+        let medium = Arc::new(Directory::of(&disk.file()));
+        RedbStore::open(medium, founding(), Some(reach))
+    };
+    drop(open_as(Reach::Window).unwrap());
+    let first = piece_key(&id(&blocks[1]), 0);
+    overwrite(&disk.file(), "changes", &first, |value| value[1..].to_vec());
+    let text = told(&open_as(Reach::Archive).unwrap_err(), &disk);
+    assert!(text.contains("chain.redb is damaged"), "{text}");
+}
+
 /// Threats S4 and S7: every value of every table, damaged in several ways.
 #[test]
 fn damaged_values_are_errors_that_say_where() {
