@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use chain::{Block, Body, store::Stage};
 
 use super::{
-    directory::sync_parent,
+    directory::{FORMAT, sync_parent},
     disk::{Directory, Medium, Part},
     engine::{Engine, environment},
     kv::ReadTable,
@@ -55,10 +55,16 @@ pub fn remove_unusable(log: &Path) -> Result<(), Trouble> {
 }
 
 impl Salvage {
-    /// Opens a log.
+    /// Opens a log. One of a later format is refused: what of it could be read by chance would
+    /// take the place of all that it has.
     pub fn open(path: &Path) -> Result<Self, Trouble> {
         let file = Engine::open_any(&Directory::of(path), Part::Log)?;
         let read = file.read()?;
+        if let Ok(Some(got)) = guard(|| read.format())
+            && got > FORMAT
+        {
+            return Err(Trouble::Format { want: FORMAT, got });
+        }
         guard(|| {
             let open = |name| Named::open(name, |name| read.table(name));
             let (headers, bodies) = (open("headers")?, open("bodies")?);
