@@ -366,11 +366,7 @@ fn a_store_is_rebuilt_from_its_blocks() {
             assert_whole(&directory);
         }
     }
-    // One body is lost: what stands on it is, too, and peers have it.
-    tamper_unsealed(&log, "bodies");
-    let kept = head_of(&world, &["--reindex"]);
-    assert_ne!(kept, head);
-    assert_whole(&directory);
+    the_old_log_outlives_mistakes(&world, &directory, &head);
     fs::write(&log, b"").unwrap();
     refuses(&directory, &["no byte left", "remove it to sync again"]);
     assert_eq!(
@@ -378,6 +374,59 @@ fn a_store_is_rebuilt_from_its_blocks() {
         0,
         "nothing was founded anew"
     );
+}
+
+/// Nothing is removed that may be all there is.
+fn the_old_log_outlives_mistakes(world: &World, directory: &Path, head: &str) {
+    let names = [
+        "chain.redb",
+        "chain.old.redb",
+        "chain.kept-1.redb",
+        "chain.kept-2.redb",
+    ];
+    let [log, old, first, second] = names.map(|name| directory.join(name));
+    // A program of an older format had begun to rebuild: what it made is put away, not removed.
+    assert!(first.exists(), "by the rebuilds before");
+    for number in 1..=9 {
+        let _ = fs::remove_file(directory.join(format!("chain.kept-{number}.redb")));
+    }
+    // Another network is asked for while a rebuild is under way.
+    fs::copy(&log, &old).unwrap();
+    set_version(&log, 2);
+    let place = directory.to_str().unwrap();
+    let ports = ["--port", "0", "--http.port", "0"];
+    let other = [
+        "node",
+        "--datadir",
+        place,
+        "--reindex",
+        "--network",
+        "regtest",
+    ];
+    let pinned = directory.join("genesis.json");
+    let spec = fs::read(&pinned).unwrap();
+    fs::remove_file(&pinned).unwrap();
+    let output = lignum(&[&other[..], &ports].concat());
+    assert_fails(
+        &output,
+        7,
+        &["holds the network of genesis", "leave --network out"],
+    );
+    fs::write(&pinned, spec).unwrap();
+    assert!(old.exists() && log.exists());
+    assert_eq!(head_of(world, &["--reindex"]), head);
+    assert_absent(&old);
+    fs::remove_file(&first).unwrap();
+    // One body is lost: what stands on it is, too. Peers may have it, or not.
+    tamper_unsealed(&log, "bodies");
+    let kept = head_of(world, &["--reindex"]);
+    assert_ne!(kept, head);
+    assert_whole(directory);
+    assert_absent(&old);
+    assert!(first.exists() && !second.exists());
+    fs::rename(&first, &log).unwrap();
+    assert_eq!(head_of(world, &["--reindex"]), kept);
+    assert!(first.exists() && !second.exists());
 }
 
 fn set_version(file: &Path, version: u32) {

@@ -60,6 +60,7 @@ pub struct Importer {
     pace: Pace,
     batch: Batch,
     batch_bytes: usize,
+    given_up: u64,
     times: Times,
 }
 
@@ -72,6 +73,8 @@ pub struct Taken {
     pub known: u64,
     /// Blocks that were passed over.
     pub refused: u64,
+    /// Bodies of side branches that there was no room for, so far.
+    pub given_up: u64,
 }
 
 /// Where the time of the thread that executes and commits went.
@@ -83,6 +86,8 @@ pub struct Times {
     pub waiting: Duration,
     /// Executing.
     pub executing: Duration,
+    /// All commits together.
+    pub committing: Duration,
     /// Each commit, until it was durable.
     pub commits: Vec<Duration>,
 }
@@ -124,6 +129,7 @@ impl Importer {
             pace,
             batch: Batch::default(),
             batch_bytes: 0,
+            given_up: 0,
             times: Times::default(),
         })
     }
@@ -169,12 +175,11 @@ impl Importer {
             let waited = Instant::now();
             let Some(checked) = ahead.pop() else { break };
             self.times.waiting += waited.elapsed();
-            match self.enter(checked) {
-                Ok(()) => taken.new += 1,
-                Err(failure) if failure.code() == Exit::Damaged as u8 => return Err(failure),
-                Err(_) if refused == Refused::IsPassedOver => taken.refused += 1,
-                Err(failure) => {
-                    end = Some(Err(failure));
+            match self.enter(checked)? {
+                None => taken.new += 1,
+                Some(_) if refused == Refused::IsPassedOver => taken.refused += 1,
+                Some(refusal) => {
+                    end = Some(Err(refusal));
                     break;
                 }
             }
@@ -184,6 +189,7 @@ impl Importer {
             source.taken(&taken);
         }
         self.commit()?;
+        taken.given_up = self.given_up;
         source.taken(&taken);
         end.unwrap_or(Ok(())).map(|()| taken)
     }
@@ -217,29 +223,38 @@ impl Importer {
         Ok(matches!(stage, Some(Stage::Body | Stage::Executed)))
     }
 
-    /// A checked block and its execution.
-    fn enter(&mut self, checked: Checked) -> Result<(), Failure> {
+    /// A checked block and its execution; what there is against it, if anything. An error is none of
+    /// the block's.
+    fn enter(&mut self, checked: Checked) -> Result<Option<Failure>, Failure> {
         let started = Instant::now();
+        let committing = self.times.committing;
         let Checked {
             height,
             hash,
             result,
         } = checked;
-        let block = result.map_err(|error| not_valid(height, &hash, &error))?;
+        let block = match result {
+            Ok(block) => block,
+            Err(error) => return Ok(Some(not_valid(height, &hash, &error))),
+        };
         self.batch_bytes += block.body().encoded_len();
-        self.run(Input::Block { from: None, block })?;
-        self.times.executing += started.elapsed();
+        let refusal = self.run(Input::Block { from: None, block })?;
+        self.times.executing += started.elapsed() - (self.times.committing - committing);
+        if refusal.is_some() {
+            return Ok(refusal);
+        }
         let tree = self.node.forest().tree();
         let reason = match tree.find(&hash).map(|id| tree[id].stage) {
             None => "its parent is not there, or its time has not come",
             Some(Stage::Invalid) => "it or a block before it was found invalid",
-            Some(_) => return Ok(()),
+            Some(_) => return Ok(None),
         };
-        Err(not_valid(height, &hash, &reason))
+        Ok(Some(not_valid(height, &hash, &reason)))
     }
 
-    /// One input and all that follows from it.
-    fn run(&mut self, input: Input) -> Result<(), Failure> {
+    /// One input and all that follows from it; the first block that was found invalid.
+    fn run(&mut self, input: Input) -> Result<Option<Failure>, Failure> {
+        let mut refusal = None;
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut effects = Vec::new();
@@ -249,11 +264,15 @@ impl Importer {
             stepped.map_err(damaged)?;
             for effect in effects {
                 match effect {
-                    Effect::Commit(more) => self.batch.append(more),
+                    Effect::Commit(more) => {
+                        self.given_up += u64::try_from(more.dropped.len()).unwrap_or(u64::MAX);
+                        self.batch.append(more);
+                    }
                     Effect::Continue => inputs.push_back(Input::Continue),
                     Effect::Load(hash) => inputs.extend(self.load(&hash)?),
                     Effect::Publish(Event::Invalid { block, reason }) => {
-                        return Err(not_valid(block.height, &block.hash, &reason));
+                        refusal
+                            .get_or_insert_with(|| not_valid(block.height, &block.hash, &reason));
                     }
                     // There is nobody to tell.
                     _ => {}
@@ -264,7 +283,7 @@ impl Importer {
                 self.commit()?;
             }
         }
-        Ok(())
+        Ok(refusal)
     }
 
     fn load(&self, hash: &BlockHash) -> Result<Option<Input>, Failure> {
@@ -288,7 +307,9 @@ impl Importer {
         self.batch_bytes = 0;
         self.store.commit(&batch).map_err(damaged)?;
         self.snapshot = self.store.snapshot().map_err(damaged)?;
-        self.times.commits.push(started.elapsed());
+        let took = started.elapsed();
+        self.times.commits.push(took);
+        self.times.committing += took;
         self.budget.check(&self.node)
     }
 }

@@ -1,10 +1,16 @@
 //! `lignum node --reindex`: the store made anew from the bodies that it has.
 //!
 //! The log is set aside under another name, and its blocks are taken like those of a stranger:
-//! checked, executed, indexed. It is removed when all were read; until then a rebuild that was
-//! cut off goes on where it was. What cannot be read is asked of peers again.
+//! checked, executed, indexed. It is removed when all of them are in the new one; until then a rebuild
+//! that was cut off goes on where it was. Where anything could not be read or used it is kept, since
+//! peers may not have what is missing.
 
-use std::{collections::VecDeque, fs, path::Path, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chain::{Block, BlockHash, CheckedTransaction, Node, params::STATE_WINDOW};
 use state::Evm;
@@ -18,40 +24,30 @@ use crate::{
     budget::Budget,
     failure::{Exit, Failure},
     store::{
-        RedbStore, Trouble,
-        directory::{chain_file, old_chain_file, state_file, sync_parent},
-        salvage::{Salvage, remove_unusable},
+        Part, RedbStore, Trouble,
+        directory::{chain_file, kept_chain_file, old_chain_file, state_file, sync_parent},
+        salvage::{Salvage, is_usable},
     },
 };
 
 /// Headers of the old log that are looked at together: as many bodies may be in memory.
 const BLOCKS_PER_PAGE: usize = 16;
 
+/// Logs that may be kept: whoever rebuilds more often than that should look at them.
+const KEPT_MAX: u32 = 99;
+
 /// Sets the log aside, unless a rebuild that was cut off has done so: that one is gone on with, but
 /// for files that this program cannot. The log's network must be this.
 pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
     let (log, old) = (chain_file(directory), old_chain_file(directory));
     if old.exists() {
-        return remove_unusable(&log).map_err(|trouble| unreadable(&log, &trouble));
+        check_network(&old, genesis)?;
+        return put_away_unusable(directory);
     }
     if !log.exists() {
         return Ok(());
     }
-    let salvage = Salvage::open(&log).map_err(|trouble| unreadable(&log, &trouble))?;
-    let first = salvage
-        .page(None, 1)
-        .map_err(|trouble| unreadable(&log, &trouble))?;
-    if let Some(block) = first.blocks.first()
-        && block.header.hash() != genesis
-    {
-        let found = block.header.hash();
-        let what = format!(
-            "{} holds the network of genesis {found}, wanted {genesis}: leave --network out",
-            log.display()
-        );
-        return Err(Failure::new(Exit::WrongNetwork, what));
-    }
-    drop(salvage);
+    check_network(&log, genesis)?;
     let state = state_file(directory);
     if state.exists() {
         fs::remove_file(state)?;
@@ -59,6 +55,53 @@ pub fn set_aside(directory: &Path, genesis: BlockHash) -> Result<(), Failure> {
     fs::rename(&log, &old)?;
     sync_parent(&old)?;
     Ok(())
+}
+
+/// An error unless a log can be read and is this network's, as far as it says.
+fn check_network(log: &Path, genesis: BlockHash) -> Result<(), Failure> {
+    let salvage = Salvage::open(log).map_err(|trouble| unreadable(log, &trouble))?;
+    match salvage.genesis() {
+        Some(found) if found != genesis => {
+            let what = format!(
+                "{} holds the network of genesis {found}, wanted {genesis}: leave --network out",
+                log.display()
+            );
+            Err(Failure::new(Exit::WrongNetwork, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts away what was begun of a new store, if this program cannot go on with it.
+fn put_away_unusable(directory: &Path) -> Result<(), Failure> {
+    let (log, state) = (chain_file(directory), state_file(directory));
+    let failed = |trouble: Trouble| unreadable(&log, &trouble);
+    if log.exists() && !is_usable(&log, Part::Log).map_err(failed)? {
+        let kept = keep(directory, &log)?;
+        warn!(
+            "a rebuild cannot go on with chain.redb: it is now {}",
+            kept.display()
+        );
+    }
+    if state.exists() && !is_usable(&log, Part::Flat).map_err(failed)? {
+        fs::remove_file(state)?;
+    }
+    Ok(())
+}
+
+/// Renames a log that may be all there is of its blocks; gives its new name.
+fn keep(directory: &Path, log: &Path) -> Result<PathBuf, Failure> {
+    let names = (1..=KEPT_MAX).map(|number| kept_chain_file(directory, number));
+    let Some(kept) = names.into_iter().find(|name| !name.exists()) else {
+        let what = format!(
+            "{} has {KEPT_MAX} files chain.kept-N.redb of earlier rebuilds: remove what you do not need",
+            directory.display()
+        );
+        return Err(Failure::new(Exit::Other, what));
+    };
+    fs::rename(log, &kept)?;
+    sync_parent(&kept)?;
+    Ok(kept)
 }
 
 /// The name that the network had in the log that was set aside: its spec does not tell.
@@ -87,10 +130,15 @@ pub fn fill(
     let head = importer.node().head();
     info!("rebuilt up to block {} {}", head.height, head.hash);
     if lost > 0 {
-        warn!("{lost} blocks could not be read or used; peers are asked for what is missing");
+        let kept = keep(directory, &old)?;
+        warn!(
+            "{lost} blocks could not be read or used; peers are asked for what is missing. The old log is kept: {}. If this machine's clock was wrong, put it back as chain.redb and rebuild again; else it can be removed once the chain is complete",
+            kept.display()
+        );
+    } else {
+        fs::remove_file(&old)?;
+        sync_parent(&old)?;
     }
-    fs::remove_file(&old)?;
-    sync_parent(&old)?;
     Ok(importer.into_store())
 }
 
@@ -110,7 +158,7 @@ fn read_all(importer: &mut Importer, old: &Path) -> Result<u64, Failure> {
     };
     let taken = importer.take(&mut pages, Refused::IsPassedOver)?;
     pages.progress.end();
-    let lost = pages.lost + taken.refused;
+    let lost = pages.lost + taken.refused + taken.given_up;
     let spec = Arc::clone(importer.node().spec());
     let check = |bytes: Vec<u8>| CheckedTransaction::check(&bytes, spec.chain_id).ok();
     let pooled = salvage.pooled().map_err(failed)?;

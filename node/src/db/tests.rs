@@ -190,17 +190,17 @@ fn pace(ahead: usize, bytes: usize, threads: usize, commit: usize) -> Pace {
 
 /// Takes blocks; what became of them, and the store.
 fn take(opened: Opened, source: &mut Memory, pace: Pace) -> (Result<Taken, String>, RedbStore) {
-    take_within(Budget::default(), opened, source, pace)
+    take_within((Budget::default(), Refused::Stops), opened, source, pace)
 }
 
 fn take_within(
-    budget: Budget,
+    (budget, refused): (Budget, Refused),
     opened: Opened,
     source: &mut Memory,
     pace: Pace,
 ) -> (Result<Taken, String>, RedbStore) {
     let mut importer = Importer::new(opened.node, opened.store, budget, pace).unwrap();
-    let taken = importer.take(source, Refused::Stops);
+    let taken = importer.take(source, refused);
     (
         taken.map_err(|failure| failure.to_string()),
         importer.into_store(),
@@ -341,26 +341,33 @@ fn a_state_beyond_its_budget_ends_an_import_between_commits() {
         // Each pays others, who are new.
         chain.grow_fresh(u8::try_from(number).unwrap());
     }
-    let place = tempfile::tempdir().unwrap();
-    let mut source = Memory::of(&chain.blocks);
-    let tight = Budget::of_mib(1);
-    let pace = pace(64, usize::MAX, 2, EACH_COMMIT);
-    let (taken, store) = take_within(tight, chain.open(place.path()), &mut source, pace);
-    let told = taken.unwrap_err();
-    assert!(told.contains("more than its budget of 1.0 MiB"), "{told}");
-    let head = store.snapshot().unwrap().head().unwrap().unwrap();
-    let height = usize::try_from(head.height).unwrap();
-    assert!(height > 0 && height < BLOCKS && height.is_multiple_of(EACH_COMMIT));
-    assert_eq!(head.hash, chain.blocks[height - 1].header.hash());
-    drop(store);
-    let mut source = Memory::of(&chain.blocks);
-    let (taken, _) = take(chain.open(place.path()), &mut source, pace);
-    let want = Taken {
-        new: (BLOCKS - height) as u64,
-        known: height as u64,
-        refused: 0,
-    };
-    assert_eq!(taken, Ok(want));
+    for refused in [Refused::Stops, Refused::IsPassedOver] {
+        let place = tempfile::tempdir().unwrap();
+        let mut source = Memory::of(&chain.blocks);
+        let tight = Budget::of_mib(1);
+        let pace = pace(64, usize::MAX, 2, EACH_COMMIT);
+        let (taken, store) = take_within(
+            (tight, refused),
+            chain.open(place.path()),
+            &mut source,
+            pace,
+        );
+        let told = taken.unwrap_err();
+        assert!(told.contains("more than its budget of 1.0 MiB"), "{told}");
+        let head = store.snapshot().unwrap().head().unwrap().unwrap();
+        let height = usize::try_from(head.height).unwrap();
+        assert!(height > 0 && height < BLOCKS && height.is_multiple_of(EACH_COMMIT));
+        assert_eq!(head.hash, chain.blocks[height - 1].header.hash());
+        drop(store);
+        let mut source = Memory::of(&chain.blocks);
+        let (taken, _) = take(chain.open(place.path()), &mut source, pace);
+        let want = Taken {
+            new: (BLOCKS - height) as u64,
+            known: height as u64,
+            ..Taken::default()
+        };
+        assert_eq!(taken, Ok(want));
+    }
 }
 
 /// Of a node that has synced its headers first.

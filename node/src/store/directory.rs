@@ -24,6 +24,11 @@ pub fn old_chain_file(directory: &Path) -> PathBuf {
     directory.join("chain.old.redb")
 }
 
+/// Logs that a rebuild could not use in whole, or not at all, and that may be all there is.
+pub fn kept_chain_file(directory: &Path, number: u32) -> PathBuf {
+    directory.join(format!("chain.kept-{number}.redb"))
+}
+
 /// The state and the indexes, which follow from the log.
 pub fn state_file(directory: &Path) -> PathBuf {
     directory.join("state.redb")

@@ -38,7 +38,7 @@ mod tables;
 mod tests;
 mod trouble;
 
-pub use disk::Kind;
+pub use disk::{Kind, Part};
 pub use durable::RedbStore;
 pub use merge::Reach;
 pub use snapshot::RedbSnapshot;

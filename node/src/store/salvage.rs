@@ -3,14 +3,14 @@
 //!
 //! Called to rebuild a store; nothing that comes from here is taken on trust.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use chain::{Block, Body, store::Stage};
+use chain::{Block, BlockHash, Body, store::Stage};
 
 use super::{
-    directory::{FORMAT, sync_parent},
-    disk::{Directory, Medium, Part},
-    engine::{Engine, environment},
+    directory::FORMAT,
+    disk::{Directory, Part},
+    engine::Engine,
     kv::ReadTable,
     named::Named,
     pieces::get_long,
@@ -42,16 +42,15 @@ pub struct Page {
     pub lost: u64,
 }
 
-/// Removes those files of a store that this program cannot open. Only for what a rebuild has made
-/// that was cut off, perhaps one of another program's: the log that it reads has all of that.
-pub fn remove_unusable(log: &Path) -> Result<(), Trouble> {
-    let medium = Directory::of(log);
-    for part in [Part::Log, Part::Flat] {
-        if let Err(Trouble::Format { .. } | Trouble::Damaged(_)) = Engine::open(&medium, part) {
-            fs::remove_file(medium.path(part)).map_err(environment)?;
-        }
+/// Whether this program can use a file of a store that a rebuild has made which was cut off. One of
+/// a later format is an error, as ever.
+pub fn is_usable(log: &Path, part: Part) -> Result<bool, Trouble> {
+    match Engine::open(&Directory::of(log), part) {
+        Ok(_) => Ok(true),
+        Err(Trouble::Format { want, got }) if got < want => Ok(false),
+        Err(Trouble::Damaged(_)) => Ok(false),
+        Err(trouble) => Err(trouble),
     }
-    sync_parent(log).map_err(environment)
 }
 
 impl Salvage {
@@ -83,6 +82,16 @@ impl Salvage {
         let facts = self.facts.as_ref()?;
         let name = guard(|| facts.get(b"network")).ok()??;
         String::from_utf8(name).ok()
+    }
+
+    /// The genesis block's hash, if it can be read.
+    pub fn genesis(&self) -> Option<BlockHash> {
+        let noted = self.facts.as_ref().and_then(|facts| {
+            let hash = guard(|| facts.get_array(b"genesis")).ok()?;
+            hash.map(BlockHash)
+        });
+        let first = || self.page(None, 1).ok()?.blocks.pop();
+        noted.or_else(|| first().map(|block| block.header.hash()))
     }
 
     /// Number of headers.

@@ -1,9 +1,6 @@
 //! `lignum db`: the store of a data directory that no node is using.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use chain::{Block, Reader, Store};
 use clap::{Subcommand, builder::RangedU64ValueParser};
@@ -223,14 +220,13 @@ impl Source for Shown {
 
 /// Where the time of the thread went that executes and commits.
 fn show_times(times: &Times) {
-    let committing: Duration = times.commits.iter().sum();
     println!(
         "reading {} ms, waiting for checks {} ms, executing {} ms, {} commits {} ms",
         times.reading.as_millis(),
         times.waiting.as_millis(),
         times.executing.as_millis(),
         times.commits.len(),
-        committing.as_millis()
+        times.committing.as_millis()
     );
     for (quarter, commits) in
         (1..).zip(times.commits.chunks(times.commits.len().div_ceil(4).max(1)))
