@@ -88,7 +88,6 @@ impl World {
         let status = self.hosts[host]
             .node()
             .status(self.hosts[host].now(self.now_ms));
-        let first = self.next_request + 1;
         for at in 0..FLOOD {
             if self.tally.has_reached(Reached::FloodStopped) {
                 break;
@@ -121,8 +120,8 @@ impl World {
         if self.is_up(host) {
             self.flush(host);
         }
-        let last = self.next_request;
-        self.pending.retain(|id, _| !(first..=last).contains(id));
+        // The flooded one has asked others meanwhile: those questions stay.
+        self.pending.retain(|_, pending| pending.epoch != epoch);
         self.ask_of(host);
         self.tally.fault(Fault::QuestionFlood);
         let has_crashed = !self.is_up(host) || self.life(host) != life;
