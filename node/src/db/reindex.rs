@@ -83,7 +83,8 @@ fn put_away_unusable(directory: &Path) -> Result<(), Failure> {
             kept.display()
         );
     }
-    if state.exists() && !is_usable(&log, Part::Flat).map_err(failed)? {
+    // It follows from the log.
+    if state.exists() && !matches!(is_usable(&log, Part::Flat), Ok(true)) {
         fs::remove_file(state)?;
     }
     Ok(())
@@ -132,7 +133,7 @@ pub fn fill(
     if lost > 0 {
         let kept = keep(directory, &old)?;
         warn!(
-            "{lost} blocks could not be read or used; peers are asked for what is missing. The old log is kept: {}. If this machine's clock was wrong, put it back as chain.redb and rebuild again; else it can be removed once the chain is complete",
+            "{lost} blocks could not be read or used; peers are asked for what is missing. The old log is kept: {}. If this machine's clock was wrong, rename it to chain.old.redb and start with --reindex again, which adds what is missing; else it can be removed once the chain is complete",
             kept.display()
         );
     } else {
@@ -158,10 +159,19 @@ fn read_all(importer: &mut Importer, old: &Path) -> Result<u64, Failure> {
     };
     let taken = importer.take(&mut pages, Refused::IsPassedOver)?;
     pages.progress.end();
-    let lost = pages.lost + taken.refused + taken.given_up;
+    // A damaged key may hide others.
+    let unseen = total.saturating_sub(pages.done);
+    let mut lost = pages.lost + unseen + taken.refused + taken.given_up;
     let spec = Arc::clone(importer.node().spec());
     let check = |bytes: Vec<u8>| CheckedTransaction::check(&bytes, spec.chain_id).ok();
-    let pooled = salvage.pooled().map_err(failed)?;
+    let pooled = match salvage.pooled() {
+        Err(Trouble::Damaged(reason)) => {
+            warn!("the pool's journal cannot be read: {reason}");
+            lost += 1;
+            Vec::new()
+        }
+        pooled => pooled.map_err(failed)?,
+    };
     importer.keep(pooled.into_iter().filter_map(check).collect())?;
     Ok(lost)
 }
@@ -191,8 +201,24 @@ impl Source for Pages<'_> {
             let Next::Page(after) = &self.next else {
                 return Ok(None);
             };
-            let page = self.salvage.page(after.as_deref(), BLOCKS_PER_PAGE);
-            let page = page.map_err(|trouble| unreadable(self.path, &trouble))?;
+            let page = match self.salvage.page(after.as_deref(), BLOCKS_PER_PAGE) {
+                Err(Trouble::Damaged(reason)) => {
+                    warn!(
+                        "what comes after {} blocks cannot be read: {reason}",
+                        self.done
+                    );
+                    self.lost += 1;
+                    self.next = Next::Nothing;
+                    continue;
+                }
+                page => page.map_err(|trouble| unreadable(self.path, &trouble))?,
+            };
+            // Keys rise, unless one is damaged: then the same pages would come for ever.
+            if page.last.is_some() && page.last <= *after {
+                self.lost += 1;
+                self.next = Next::Nothing;
+                continue;
+            }
             self.lost += page.lost;
             self.done += page.seen;
             self.blocks.extend(page.blocks);

@@ -196,6 +196,12 @@ fn import(opened: Opened, arguments: &ImportArgs, budget: Budget) -> Result<(), 
         "{} blocks imported, {} were there; the head is block {} {}",
         taken.new, taken.known, head.height, head.hash
     );
+    if taken.given_up > 0 {
+        println!(
+            "{} blocks of side branches were given up for want of room: import once more if one of them is to win",
+            taken.given_up
+        );
+    }
     if arguments.times {
         show_times(importer.times());
     }
