@@ -188,13 +188,12 @@ pub struct MatchedBlock {
 impl MatchedBlock {
     /// Checks the header, and that the body is the one it commits to.
     pub fn check(block: Block, spec: &ChainSpec) -> Result<Self, CheckError> {
-        Self::join(CheckedHeader::check(block.header, spec)?, block.body)
-    }
-
-    /// Checks that a body is the one that a checked header commits to.
-    pub fn join(header: CheckedHeader, body: Body) -> Result<Self, CheckError> {
-        check_body(&header.header, &body)?;
-        Ok(Self { header, body })
+        let header = CheckedHeader::check(block.header, spec)?;
+        check_body(&header.header, &block.body)?;
+        Ok(Self {
+            header,
+            body: block.body,
+        })
     }
 
     /// The transactions' bytes, to be checked with [`CheckedTransaction::check`] in any order.

@@ -59,8 +59,8 @@ pub enum Input {
         /// What had been asked.
         request: Request,
     },
-    /// The header of a gossiped block whose body was not looked at: it is here already, or it stands
-    /// for too little work.
+    /// The header of a gossiped block whose signatures were not looked at: it is here already, a block
+    /// before it has failed, or it stands for too little work.
     Announced {
         /// Who sent it.
         from: Peer,

@@ -1,4 +1,4 @@
-//! How much of a gossiped block is looked at, by its header alone: nobody asked for it.
+//! Whether a gossiped block's signatures are looked at, by its header alone: nobody asked for it.
 //!
 //! Signatures are what costs: a block full of them takes a good part of a second. So the chain is
 //! asked first what it would do with such a header, by the core's own rules over the latest view.
@@ -21,7 +21,7 @@ use super::view::View;
 pub enum Look {
     /// The whole check.
     Whole,
-    /// None at its body: the core would drop it, so it learns of the header alone.
+    /// None at its signatures: the core would drop it, so it learns of the header alone.
     Header,
     /// None at all: the header breaks a rule as a child of its parent, which is known.
     Refused(RuleError),

@@ -100,7 +100,7 @@ fn gossiped_block(
     match gate.look(matched.header(), spec) {
         Look::Whole => block_input(from, hash, check::matched(matched, spec, senders)),
         Look::Header => {
-            debug!(peer = from.0, %hash, "looked at the header of a block alone");
+            debug!(peer = from.0, %hash, "passed over the signatures of a block");
             let header = matched.header().clone();
             Input::Announced { from, header }
         }
