@@ -23,3 +23,35 @@ impl View {
         &*self.api.reader
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    //! A view for the tests of those that read one.
+
+    use chain::{ChainSpec, MemoryStore, Node, Store};
+    use state::Evm;
+
+    use super::{
+        super::{
+            clock::Clock,
+            publish::{Identity, Publisher},
+        },
+        *,
+    };
+
+    /// The view of a network's genesis block.
+    pub fn of_genesis(spec: &str) -> View {
+        let spec = Arc::new(ChainSpec::parse(spec).unwrap().spec);
+        let mut store = MemoryStore::default();
+        store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
+        let snapshot = store.snapshot().unwrap();
+        let node = Node::open(spec, Evm::new(), &snapshot).unwrap();
+        let identity = Identity {
+            network: "test".into(),
+            mining: false,
+        };
+        let (reader, metrics) = (Arc::new(snapshot), Arc::default());
+        let made = Publisher::new(&node, reader, Clock::start(), metrics, identity).unwrap();
+        View::clone(&made.1.views.borrow())
+    }
+}

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use chain::{Address, Bits, ChainSpec, CheckedTransaction, MemoryStore, Node, Reader, Store};
-use state::Evm;
+use chain::{Address, Bits, ChainSpec, CheckedTransaction, MemoryStore, Reader, Store};
 use tokio::sync::{mpsc, watch};
 use wallet::{
     dev_key,
@@ -14,8 +13,7 @@ use super::{NoTemplate, Site};
 use crate::shell::{
     clock::Clock,
     metrics::Metrics,
-    publish::{Identity, Publisher},
-    view::View,
+    view::{View, tests::of_genesis},
 };
 
 /// A contract that stores the hash of block 0: PUSH0 BLOCKHASH PUSH0 SSTORE.
@@ -26,18 +24,7 @@ const CONTRACT: &str =
 fn view() -> View {
     let text = ChainSpec::devnet(1_700_000_000, Bits(0x207f_ffff));
     let text = text.replacen(r#""alloc": {"#, CONTRACT, 1);
-    let spec = Arc::new(ChainSpec::parse(&text).unwrap().spec);
-    let mut store = MemoryStore::default();
-    store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
-    let snapshot = store.snapshot().unwrap();
-    let node = Node::open(spec, Evm::new(), &snapshot).unwrap();
-    let identity = Identity {
-        network: "test".into(),
-        mining: false,
-    };
-    let (reader, metrics) = (Arc::new(snapshot), Arc::default());
-    let made = Publisher::new(&node, reader, Clock::start(), metrics, identity).unwrap();
-    View::clone(&made.1.views.borrow())
+    of_genesis(&text)
 }
 
 /// The same with another store behind it.

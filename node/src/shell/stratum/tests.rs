@@ -10,14 +10,11 @@ use api::{
     mining::{Offer, QUESTIONS_MAX, Question, Rejection},
     network::SyncInfo,
 };
-use chain::{
-    Address, Bits, BlockHash, BlockId, ChainSpec, Header, Input, MemoryStore, Node, Store,
-};
+use chain::{Address, Bits, BlockHash, BlockId, ChainSpec, Header, Input};
 use miner::{
     limits::{BENEFICIARIES_MAX, JOBS_KEPT},
     stratum::Job,
 };
-use state::Evm;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
@@ -29,8 +26,7 @@ use crate::shell::{
     core::Message,
     metrics::Metrics,
     mining::Site,
-    publish::{Identity, Publisher},
-    view::View,
+    view::{View, tests::of_genesis},
 };
 
 const ONE: Address = Address::repeat_byte(1);
@@ -39,19 +35,7 @@ const TWO: Address = Address::repeat_byte(2);
 /// The view of a network's genesis block; another `number`, another network and so another head.
 fn view(number: u32, sync: SyncInfo) -> Arc<View> {
     let text = ChainSpec::devnet(1_700_000_000 + number, Bits(0x207f_ffff));
-    let spec = Arc::new(ChainSpec::parse(&text).unwrap().spec);
-    let mut store = MemoryStore::default();
-    store.commit(&Node::genesis(&spec, &Evm::new()).1).unwrap();
-    let snapshot = store.snapshot().unwrap();
-    let node = Node::open(spec, Evm::new(), &snapshot).unwrap();
-    let identity = Identity {
-        network: "test".into(),
-        mining: false,
-    };
-    let (reader, metrics) = (Arc::new(snapshot), Arc::default());
-    let made = Publisher::new(&node, reader, Clock::start(), metrics, identity).unwrap();
-    let mut view = View::clone(&made.1.views.borrow());
-    drop(made);
+    let mut view = of_genesis(&text);
     Arc::get_mut(&mut view.api).unwrap().sync = sync;
     Arc::new(view)
 }
