@@ -92,8 +92,8 @@ fn put_away_unusable(directory: &Path) -> Result<(), Failure> {
 
 /// Renames a log that may be all there is of its blocks; gives its new name.
 fn keep(directory: &Path, log: &Path) -> Result<PathBuf, Failure> {
-    let names = (1..=KEPT_MAX).map(|number| kept_chain_file(directory, number));
-    let Some(kept) = names.into_iter().find(|name| !name.exists()) else {
+    let mut names = (1..=KEPT_MAX).map(|number| kept_chain_file(directory, number));
+    let Some(kept) = names.find(|name| !name.exists()) else {
         let what = format!(
             "{} has {KEPT_MAX} files chain.kept-N.redb of earlier rebuilds: remove what you do not need",
             directory.display()

@@ -396,6 +396,29 @@ fn blocks_whose_headers_are_here_are_committed_as_often() {
     assert_eq!(importer.node().head().height, FORK as u64);
 }
 
+/// Blocks that do not descend from one that is passed over are taken.
+#[test]
+fn the_rest_of_a_source_is_taken_where_bad_blocks_are_passed_over() {
+    let chain = Chain::new();
+    let at = 41;
+    let good = &chain.blocks[at];
+    for bad in [with_wrong_state(good), with_wrong_body(good)] {
+        let place = tempfile::tempdir().unwrap();
+        let mut blocks = chain.blocks.clone();
+        blocks.insert(at, bad);
+        let opened = chain.open(place.path());
+        let how = (Budget::default(), Refused::IsPassedOver);
+        let (taken, store) = take_within(how, opened, &mut Memory::of(&blocks), Pace::default());
+        let want = Taken {
+            new: (BLOCKS + SIDE) as u64,
+            refused: 1,
+            ..Taken::default()
+        };
+        assert_eq!(taken, Ok(want));
+        assert_eq!(dump(&store).lines().next(), dump_head(&chain).as_deref());
+    }
+}
+
 /// What was found invalid once is not counted as imported the next time.
 #[test]
 fn an_invalid_block_stays_invalid() {
