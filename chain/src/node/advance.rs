@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use alloy_primitives::Address;
+
 use super::{Node, Step};
 use crate::{
     check::CheckedBlock,
@@ -15,7 +17,7 @@ use crate::{
     params::{BLOCKHASH_WINDOW, REORG_ALARM_DEPTH},
     receipt::receipts_root,
     states::Version,
-    store::{BlockId, ExecutedBlock, StoreError},
+    store::{BlockId, ExecutedBlock, Reader, StoreError},
     template,
     tree::EntryId,
 };
@@ -180,12 +182,7 @@ impl<E: Execution> Node<E> {
         if undone.is_empty() && self.pool.is_empty() {
             return Ok(());
         }
-        let mut touched = BTreeSet::new();
-        for id in undone.iter().chain(redone) {
-            let changes = self.states.changes_of(*id, &self.forest, step.db)?;
-            let addresses = changes.accounts.iter().map(|change| change.address.into());
-            touched.extend(addresses.filter(|address| self.pool.has_sender(address)));
-        }
+        let touched = self.touched_senders(undone.iter().chain(redone), step.db)?;
         let places = self.places(redone, step.db)?;
         let mined = |hash: &TxHash| places.get(hash);
         for address in touched {
@@ -196,6 +193,25 @@ impl<E: Execution> Node<E> {
         let is_mined = |hash: &TxHash| places.get(hash).is_some();
         self.undone(undone, &is_mined, step);
         Ok(())
+    }
+
+    /// The senders in the pool whose accounts these blocks changed.
+    fn touched_senders<'a>(
+        &self,
+        blocks: impl Iterator<Item = &'a EntryId>,
+        db: &dyn Reader,
+    ) -> Result<BTreeSet<Address>, StoreError> {
+        let mut touched = BTreeSet::new();
+        // What the blocks changed may have to be read from the store.
+        if self.pool.is_empty() {
+            return Ok(touched);
+        }
+        for id in blocks {
+            let changes = self.states.changes_of(*id, &self.forest, db)?;
+            let addresses = changes.accounts.iter().map(|change| change.address.into());
+            touched.extend(addresses.filter(|address| self.pool.has_sender(address)));
+        }
+        Ok(touched)
     }
 
     /// Announces a new head that gossip did not forward when it came, unless a better block is
